@@ -1,0 +1,28 @@
+/*
+ * Small helpers for text that come from outside: is it UTF-8, what could have
+ * been meant, how to show it on a line.
+ */
+#ifndef PROTO_TEXT_H
+#define PROTO_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Valid UTF-8 (RFC 3629: no surrogates, no overlong forms)?  NUL is valid. */
+bool text_is_utf8(const void *p, size_t len);
+
+/*
+ * The candidate nearest to what was typed (edit distance, swapped neighbours
+ * count once), or NULL if none is near.  names: count pointers.
+ */
+const char *text_nearest(const char *typed, const char *const *names,
+    size_t count);
+
+/*
+ * Copy to a line of a log or an error: bytes below 0x20, 0x7f and what is
+ * not UTF-8 become \xNN, so nobody forges a line or drives a terminal.  ret
+ * is always terminated; what does not fit is cut, ending in "...".
+ */
+const char *text_printable(const void *p, size_t len, char *ret, size_t size);
+
+#endif /* PROTO_TEXT_H */
