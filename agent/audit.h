@@ -1,0 +1,32 @@
+/*
+ * The record of who asked for what and what was decided; never a value.
+ */
+#ifndef AGENT_AUDIT_H
+#define AGENT_AUDIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "buf.h"
+
+struct audit;
+struct peer;
+
+/*
+ * where: "journal" (through the log, level info; denials at notice), "off",
+ * or the path of a file that is appended to (0600).  Returns NULL with a
+ * sentence in why.
+ */
+struct audit *audit_new(const char *where, char *why, size_t why_size);
+void audit_free(struct audit *a);
+/* Reopen the file, after logrotate. */
+void audit_reopen(struct audit *a);
+
+/*
+ * One line: peer, operation, reference, decision, rule or error name.
+ * rule: title of the rule or NULL; error: 0 or ERR_*.
+ */
+void audit_record(struct audit *a, struct peer *peer, const char *operation,
+    struct view reference, int error, const char *rule);
+
+#endif /* AGENT_AUDIT_H */

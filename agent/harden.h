@@ -1,0 +1,17 @@
+/*
+ * Limits that the process puts on itself before it reads a secret.
+ */
+#ifndef AGENT_HARDEN_H
+#define AGENT_HARDEN_H
+
+#include <stddef.h>
+
+/*
+ * No core dumps (RLIMIT_CORE 0), not dumpable (so no ptrace and no
+ * /proc/PID/mem by the same user), no new privileges, umask 077, enough file
+ * descriptors for max_connections (raises the soft limit).
+ * Returns 0 or ERR_INTERNAL with a sentence in why.
+ */
+int harden_process(unsigned int max_connections, char *why, size_t why_size);
+
+#endif /* AGENT_HARDEN_H */

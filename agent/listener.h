@@ -1,0 +1,46 @@
+/*
+ * A listening local socket: inherited from the service manager or bound here,
+ * under a lock, so that two daemons never share one.
+ */
+#ifndef AGENT_LISTENER_H
+#define AGENT_LISTENER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <sys/types.h>
+
+struct event_base;
+struct listener;
+
+struct listener_config {
+	const char *path;
+	mode_t mode;
+	const char *group;	/* NULL: leave it */
+	const char *fd_name;	/* FileDescriptorName= to look for; NULL: the
+				 * inherited socket bound to path */
+};
+
+/* A new connection: non-blocking, close-on-exec; the callee owns fd. */
+typedef void listener_cb(void *arg, int fd);
+
+/*
+ * Take over an inherited socket bound to path, else bind one: the directory
+ * must exist; PATH.lock is locked for the life of the daemon; a dead socket
+ * at path is replaced, one that answers or any other kind of file is left
+ * alone and is an error.
+ * Returns 0, or ERR_BUSY (another daemon), ERR_DENIED, ERR_NOT_FOUND,
+ * ERR_BAD_REQUEST, ERR_NOMEM with a sentence in why.
+ */
+int listener_new(struct event_base *base, const struct listener_config *cfg,
+    listener_cb *cb, void *arg, char *why, size_t why_size,
+    struct listener **ret);
+
+/* Removes the socket if it was bound here. */
+void listener_free(struct listener *l);
+
+/* Stop and resume accepting: too many connections, no descriptors. */
+void listener_pause(struct listener *l);
+void listener_resume(struct listener *l);
+
+#endif /* AGENT_LISTENER_H */

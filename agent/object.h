@@ -1,0 +1,86 @@
+/*
+ * One immutable snapshot of a secret or public key as the service gave it.
+ *
+ * Cache entries, waiting answers and half-sent replies share it by reference
+ * count: a change upstream makes a new object, so a reader sees the old whole
+ * value or the new one.  The value and all other fields of a secret lie in
+ * one piece of secret memory; the name, id and times are no secrets and do not.
+ *
+ * Event-loop thread only.
+ */
+#ifndef AGENT_OBJECT_H
+#define AGENT_OBJECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "ref.h"
+#include "secmem.h"
+
+struct object {
+	unsigned int refs;
+	enum ref_kind kind;
+	enum ref_format format;	/* keys: the form that value has */
+	bool is_active;		/* isActive; true where the service is silent */
+	uint64_t version;
+	int64_t updated_at;	/* wall ms, MSG_NO_TIME: null or absent */
+	int64_t created_at;
+	int64_t expires_at;
+	uint16_t id_len;
+	uint16_t name_len;
+	size_t value_len;	/* the first bytes of data */
+	struct secmem data;	/* value, then the packed fields */
+	char text[];		/* id, NUL, name, NUL */
+};
+
+/* One field besides the value, see object_field(). */
+struct object_field {
+	struct view name;	/* "username", "labels", "customFields.user" */
+	bool is_text;		/* else a JSON document */
+	struct view content;
+};
+
+/*
+ * Make an object with one reference.  The fields are set by the caller;
+ * data is empty.  NULL for no memory.
+ */
+struct object *object_new(enum ref_kind kind, struct view id, struct view name);
+
+struct object *object_ref(struct object *o);
+/* Drop one reference; the last one wipes and frees.  NULL is fine. */
+void object_unref(struct object *o);
+
+struct view object_id(const struct object *o);
+struct view object_name(const struct object *o);
+struct view object_value(const struct object *o);
+
+/*
+ * Find a field by its whole name; `value` itself is not among them.  Unset
+ * (null) fields are not kept.  Returns 0 or ERR_NOT_FOUND.
+ */
+int object_field(const struct object *o, struct view name,
+    struct object_field *ret);
+
+/*
+ * The names of the fields that are set, ", " between them, for a message;
+ * totpSecret is named as "totp".  Cut with "..." if it does not fit.
+ */
+const char *object_field_names(const struct object *o, char *buf, size_t size);
+
+/*
+ * Memory it takes: its secret memory by size class, and its ordinary memory.
+ * What the cache's byte budget counts.
+ */
+size_t object_bytes(const struct object *o);
+
+/* --- building the packed fields; only upstream_json does --- */
+
+/*
+ * Put value and fields into data.  Fields: count of them, each no longer than
+ * 4 GiB, names up to 65535 bytes.  Returns 0 or ERR_NOMEM.
+ */
+int object_set_data(struct object *o, struct view value,
+    const struct object_field *fields, size_t count);
+
+#endif /* AGENT_OBJECT_H */

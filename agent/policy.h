@@ -1,0 +1,71 @@
+/*
+ * May this peer do this to that?  Rules are the [allow] sections; everything
+ * they do not allow is denied.
+ */
+#ifndef AGENT_POLICY_H
+#define AGENT_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "ref.h"
+
+struct peer;
+struct policy;
+
+enum policy_op {
+	POLICY_READ = 1 << 0,
+	POLICY_LIST = 1 << 1,
+	POLICY_WATCH = 1 << 2,
+	POLICY_ENCRYPT = 1 << 3,
+	POLICY_DECRYPT = 1 << 4,
+	POLICY_SIGN = 1 << 5,
+	POLICY_VERIFY = 1 << 6,
+	POLICY_CALL = 1 << 7,
+	POLICY_ADMIN = 1 << 8,
+};
+
+enum policy_verdict {
+	POLICY_DENIED,
+	POLICY_ALLOWED,
+	POLICY_MAYBE,	/* depends on the id or name that was not given */
+};
+
+struct policy *policy_new(bool root_needs_rule);
+void policy_free(struct policy *pol);
+
+/* --- building, by settings --- */
+
+/* Start a rule; what follows goes into it.  Returns 0 or ERR_NOMEM. */
+int policy_rule_begin(struct policy *pol, const char *title);
+/*
+ * key: user group unit exe secrets keys paths operations; value: its
+ * comma-separated text.  Returns 0, ERR_NOT_FOUND for an unknown key,
+ * ERR_BAD_REQUEST with a sentence in why, or ERR_NOMEM.
+ */
+int policy_rule_set(struct policy *pol, const char *key, const char *value,
+    char *why, size_t why_size);
+
+/* --- asking --- */
+
+/*
+ * May peer do op (one bit) to the thing of that kind?  name and id: what is
+ * known of it, empty if not.  A rule that covers by name says nothing while
+ * the name is unknown: POLICY_MAYBE, likewise for ids.
+ * ret_title (may be NULL): title of the deciding rule, "root" or "agent" for
+ * the two users that need none, NULL if denied.  Owned by pol.
+ */
+enum policy_verdict policy_check(const struct policy *pol, struct peer *peer,
+    enum policy_op op, enum ref_kind kind, struct view name, struct view id,
+    const char **ret_title);
+
+/* Do peer's rules for op cover every name of that kind (or need none)? */
+bool policy_covers_all(const struct policy *pol, struct peer *peer,
+    enum policy_op op, enum ref_kind kind);
+
+/* op without a thing: purge --all, drill. */
+bool policy_may(const struct policy *pol, struct peer *peer, enum policy_op op);
+
+#endif /* AGENT_POLICY_H */

@@ -1,0 +1,97 @@
+/*
+ * Interface to the service: start a call, cancel it, be called back.
+ *
+ * One attempt each: retries, sharing, limits and what an answer means for the
+ * cache are the business of fetch.  upstream_http is the implementation over
+ * curl; tests have one of their own.
+ *
+ * Event-loop thread only.
+ */
+#ifndef AGENT_UPSTREAM_H
+#define AGENT_UPSTREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "object.h"
+#include "ref.h"
+
+#define UPSTREAM_MESSAGE_MAX 256
+
+enum upstream_op {
+	UPSTREAM_READ_SECRET,	/* GET /secrets/{id}?include=all[&version=N] */
+	UPSTREAM_READ_KEY,	/* GET /keys/{id}/public?include=all or ?format= */
+	UPSTREAM_LIST_SECRETS,	/* GET /secrets?page=… includeInactive=true */
+	UPSTREAM_LIST_KEYS,	/* GET /keys?page=… */
+};
+
+struct upstream_request {
+	enum upstream_op op;
+	struct view id;		/* reads; copied by start */
+	uint64_t version;	/* UPSTREAM_READ_SECRET: 0 is the newest */
+	enum ref_format format;	/* UPSTREAM_READ_KEY */
+	unsigned int page;	/* lists: from 1 */
+	unsigned int page_size;
+};
+
+/* One row of a list.  Texts are owned by the page. */
+struct upstream_row {
+	char *id;
+	char *name;
+	uint64_t version;	/* 0: not told */
+	int64_t updated_at;	/* wall ms or MSG_NO_TIME */
+	int64_t created_at;
+	int64_t expires_at;
+	bool is_active;
+};
+
+struct upstream_page {
+	struct upstream_row *rows;
+	size_t count;
+	bool has_more;		/* as told, else worked out from total, page
+				 * and page size; never true on an empty page */
+	bool has_versions;	/* every row tells its version */
+	uint64_t total;		/* 0: not told */
+};
+
+void upstream_page_free(struct upstream_page *page);
+
+struct upstream_answer {
+	int error;		/* 0 or ERR_* as in the contract, section 4 */
+	int status;		/* HTTP status; 0: there was no whole answer */
+	bool retryable;		/* the same request may well succeed soon:
+				 * no connection, cut, time limit, 5xx */
+	bool gone;		/* 404, 410, or isActive false: drop it */
+	bool forbidden;		/* 403 or 409 about this thing: drop it */
+	uint64_t retry_after_ms; /* 429 and 503; 0: not told; capped at 1 h */
+	char message[UPSTREAM_MESSAGE_MAX]; /* a sentence for people, no values,
+				 * nothing of the body: "HTTP 500", "connection
+				 * refused by 127.0.0.1:9", "no `value` in it" */
+	struct object *object;	/* reads without error; ownership moves to cb */
+	struct upstream_page *page; /* lists without error; likewise */
+};
+
+struct upstream_call;
+
+/* Called once for each call that is not cancelled, never from within start. */
+typedef void upstream_cb(void *arg, struct upstream_answer *answer);
+
+struct upstream {
+	const struct upstream_ops *ops;
+};
+
+struct upstream_ops {
+	/*
+	 * Returns 0 and a handle that lives until cb returns, or ERR_NOMEM,
+	 * ERR_BAD_REQUEST (an id that can be no id).
+	 */
+	int (*start)(struct upstream *up, const struct upstream_request *req,
+	    upstream_cb *cb, void *arg, struct upstream_call **ret_call);
+	/* The callback will not be called. */
+	void (*cancel)(struct upstream *up, struct upstream_call *call);
+	/* Use another API key from now on; takes the memory over. */
+	void (*set_key)(struct upstream *up, struct secmem *key);
+	void (*free)(struct upstream *up);
+};
+
+#endif /* AGENT_UPSTREAM_H */
