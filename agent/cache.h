@@ -29,6 +29,7 @@ struct cache_config {
 	size_t max_bytes;
 	uint64_t refresh_interval_ms;
 	uint64_t refresh_lead_ms;	/* before expiresAt */
+	uint64_t reread_interval_ms;	/* of pinned versions */
 	uint64_t max_stale_ms;
 	uint64_t negative_ttl_ms;
 	uint64_t idle_evict_ms;
@@ -139,6 +140,10 @@ void cache_install_negative(struct cache *c, struct cache_entry *e, int error,
  */
 void cache_refresh_failed(struct cache *c, struct cache_entry *e, int error,
     uint64_t retry_ms, const struct now *now);
+
+/* Drop and wipe the value but keep the entry: nothing is known (CACHE_NONE). */
+void cache_clear(struct cache *c, struct cache_entry *e,
+    const struct now *now);
 
 /* Remove an entry without a job; wipes its value unless a reader holds it. */
 void cache_drop(struct cache *c, struct cache_entry *e);
