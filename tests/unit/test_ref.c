@@ -426,10 +426,10 @@ test_random_round_trip(void **state)
 		"\xc3\xa9", "\xf0\x9f\x94\x91", "%2F", "+", "customFields."
 	};
 	static char text[REF_MAX + 1];
+	static char name[600];
+	static char field[600];
+	static char extra[2000];
 	uint64_t seed = unit_seed();
-	char name[600];
-	char field[600];
-	char extra[2000];
 	size_t n;
 	int i;
 
@@ -437,11 +437,11 @@ test_random_round_trip(void **state)
 	for (i = 0; i < 20000; i++) {
 		name[0] = field[0] = '\0';
 		for (n = 1 + unit_below(&seed, 30); n > 0; n--)
-			strcat(name, chars[unit_below(&seed,
+			(void)strcat(name, chars[unit_below(&seed,
 			    UNIT_COUNT(chars))]);
 		(void)strcpy(field, "f");
 		for (n = unit_below(&seed, 30); n > 0; n--)
-			strcat(field, chars[unit_below(&seed,
+			(void)strcat(field, chars[unit_below(&seed,
 			    UNIT_COUNT(chars))]);
 		(void)strcpy(extra, "field=");
 		assert_int_equal(ref_escape(field, strlen(field), extra + 6,
