@@ -4,6 +4,23 @@
 
 #include <stdlib.h>
 
+#include "msg.h"
+
+bool
+upstream_id_valid(struct view id)
+{
+	size_t i;
+
+	for (i = 0; i < id.len; i++) {
+		uint8_t c = id.p[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
+		    !(c >= '0' && c <= '9') && c != '-' && c != '_')
+			return false;
+	}
+	return id.len > 0 && id.len <= MSG_ID_MAX;
+}
+
 void
 upstream_page_free(struct upstream_page *page)
 {

@@ -249,21 +249,6 @@ member_time(const json_t *doc, const char *camel, int64_t *ret)
 
 /* --- ids and names --- */
 
-static bool
-id_sane(struct view id)
-{
-	size_t i;
-
-	for (i = 0; i < id.len; i++) {
-		uint8_t c = id.p[i];
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
-		    !(c >= '0' && c <= '9') && c != '-' && c != '_')
-			return false;
-	}
-	return id.len > 0 && id.len <= MSG_ID_MAX;
-}
-
 /* 8-4-4-4-12 hexadecimal digits: their case says nothing. */
 static bool
 is_uuid(struct view id)
@@ -722,7 +707,7 @@ add_row(struct upstream_page *page, const json_t *v, enum ref_kind kind)
 
 	if (id.len == 0 && kind == REF_KEY)
 		id = member_text(v, "keyId");
-	if (!id_sane(id))
+	if (!upstream_id_valid(id))
 		return true;
 	if (name.len > MSG_NAME_MAX)
 		name.len = 0;
@@ -781,10 +766,11 @@ more_pages(const struct upstream_request *req, const json_t *doc,
 		return json_is_true(more);
 	if (size == 0 || size > req->page_size)
 		size = req->page_size;
+	if (size == 0)
+		return false;
 	if (page->total == 0)
-		return size > 0 && count == size;
-	return size < page->total && req->page < page->total / size +
-	    (page->total % size != 0);
+		return count >= size;
+	return req->page < (page->total - 1) / size + 1;
 }
 
 static void
