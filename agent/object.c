@@ -196,6 +196,7 @@ get_field(struct rd *rd, struct object_field *ret)
 {
 	uint8_t head = rd_u8(rd);
 	unsigned int number = head & NAME_MASK;
+	enum field_form form = (enum field_form)(head >> NAME_BITS);
 
 	if (number >= KNOWN_END)
 		return false;
@@ -203,12 +204,10 @@ get_field(struct rd *rd, struct object_field *ret)
 		ret->name = rd_bytes(rd, get_len(rd));
 	else
 		ret->name = view_of(known_names[number]);
-	ret->is_text = false;
-	switch ((enum field_form)(head >> NAME_BITS)) {
-	case FORM_TEXT:
-		ret->is_text = true;
-		/* FALLTHROUGH */
+	ret->is_text = form == FORM_TEXT;
+	switch (form) {
 	case FORM_JSON:
+	case FORM_TEXT:
 		ret->content = rd_bytes(rd, get_len(rd));
 		break;
 	case FORM_FALSE:

@@ -59,6 +59,7 @@ struct upstream_call {
 	struct secbuf body;
 	size_t skipped;		/* of a refusal's body, not kept */
 	int body_error;		/* why the body was not taken: ERR_* */
+	bool head_done;		/* curl does not mind one that is cut */
 };
 
 /* --- process-wide --- */
@@ -166,6 +167,9 @@ verify_text(long result)
 {
 	switch (result) {
 	case 0:
+	case 1: /* what curl begins with; it looks at the name first */
+	case 62:
+	case 64:
 		return "is for another name; check the upstream url";
 	case 9:
 		return "is not valid yet; check the clock";
@@ -311,8 +315,10 @@ done_cb(void *arg, CURL *easy, CURLcode result)
 	(void)arg;
 	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&c);
 	status = status_of(c);
+	if (result == CURLE_OK && !c->head_done)
+		result = CURLE_PARTIAL_FILE;
 	/* A refusal with an endless body is a refusal. */
-	if (result == CURLE_WRITE_ERROR && c->body_error == 0)
+	else if (result == CURLE_WRITE_ERROR && c->body_error == 0)
 		result = CURLE_OK;
 	if (result == CURLE_OK) {
 		(void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER,
@@ -351,6 +357,23 @@ write_cb(char *data, size_t one, size_t len, void *arg)
 	}
 	c->body_error = secbuf_append(&c->body, data, len);
 	return c->body_error == 0 ? len : 0;
+}
+
+/*
+ * A line of a head; the empty one ends it.  Another head may follow a 1xx or a
+ * proxy's, and trailers may follow the body.
+ */
+static size_t
+header_cb(char *data, size_t one, size_t len, void *arg)
+{
+	struct upstream_call *c = arg;
+
+	(void)one;
+	if (len > 0 && (data[0] == '\r' || data[0] == '\n'))
+		c->head_done = true;
+	else if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
+		c->head_done = false;
+	return len;
 }
 
 /* --- setting up a transfer --- */
@@ -491,6 +514,8 @@ set_transfer(struct upstream_call *c, const char *url)
 	SET(c, CURLOPT_HTTPHEADER, &c->headers->key);
 	SET(c, CURLOPT_WRITEFUNCTION, write_cb);
 	SET(c, CURLOPT_WRITEDATA, c);
+	SET(c, CURLOPT_HEADERFUNCTION, header_cb);
+	SET(c, CURLOPT_HEADERDATA, c);
 }
 
 static int
