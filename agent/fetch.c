@@ -142,6 +142,13 @@ fetch_free(struct fetch *f)
 	free(f);
 }
 
+void
+fetch_configure(struct fetch *f, const struct fetch_config *cfg)
+{
+	f->cfg = *cfg;
+	cache_configure(f->cache, &cfg->cache);
+}
+
 struct cache *
 fetch_cache(struct fetch *f)
 {

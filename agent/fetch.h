@@ -71,6 +71,9 @@ struct fetch *fetch_new(struct event_base *base, struct upstream *up,
 /* All waits must have been cancelled. */
 void fetch_free(struct fetch *f);
 
+/* Other settings from now on; max_in_flight stays. */
+void fetch_configure(struct fetch *f, const struct fetch_config *cfg);
+
 /*
  * Answer now if that can be, else start or join what it takes.
  * Returns 0 with *result filled (an error in it, perhaps), or ERR_AGAIN: cb

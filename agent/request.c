@@ -38,8 +38,8 @@ request_reads_all(struct session *s)
 {
 	const struct policy *pol = s->env->settings->policy;
 
-	if (s->policy_seen != pol) {
-		s->policy_seen = pol;
+	if (s->policy_seen != s->env->policy_generation) {
+		s->policy_seen = s->env->policy_generation;
 		s->may_read_all =
 		    policy_covers_all(pol, s->peer, POLICY_READ, REF_SECRET) &&
 		    policy_covers_all(pol, s->peer, POLICY_READ, REF_KEY);

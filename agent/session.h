@@ -35,6 +35,7 @@ struct session_env {
 	struct event_base *base;	/* for deadlines */
 	struct fetch *fetch;
 	const struct settings *settings;
+	unsigned int policy_generation;	/* another after each reload */
 	struct audit *audit;
 	struct limit *limit;
 	struct metrics *metrics;
@@ -69,7 +70,7 @@ struct session {
 	void *arg;
 	bool hello_sent;
 	bool may_read_all;	/* every secret and key, by policy_seen */
-	const struct policy *policy_seen;
+	unsigned int policy_seen;	/* generation; 0: none yet */
 	size_t waiting;		/* items without an answer */
 	struct session_requests requests;
 	struct session_ready ready;
