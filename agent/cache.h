@@ -1,0 +1,177 @@
+/*
+ * The cache: what is held, how old it is, whether it may be served, what is
+ * due.  A pure data structure: it fetches nothing, has no timers and reads no
+ * clock; the time is an argument.
+ *
+ * An entry is one thing as the service is asked for it: the newest version of
+ * a secret, one pinned version, one form of a public key.  It holds an object,
+ * or (negative) the definite refusal that the service gave, for negative_ttl.
+ *
+ * Times: confirmed, due and read run on the boot clock, expiry on wall time.
+ *
+ * Event-loop thread only.
+ */
+#ifndef AGENT_CACHE_H
+#define AGENT_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sys/queue.h>
+
+#include "clock.h"
+#include "object.h"
+
+struct cache;
+
+struct cache_config {
+	size_t max_bytes;
+	uint64_t refresh_interval_ms;
+	uint64_t refresh_lead_ms;	/* before expiresAt */
+	uint64_t reread_interval_ms;	/* of pinned versions */
+	uint64_t max_stale_ms;
+	uint64_t negative_ttl_ms;
+	uint64_t idle_evict_ms;
+	uint64_t serve_expired_ms;	/* 0: never */
+};
+
+/* What an entry is asked for by. */
+struct cache_key {
+	enum ref_kind kind;
+	enum ref_format format;		/* keys */
+	uint64_t version;		/* secrets: pinned, else 0 */
+	struct view id;
+};
+
+#define CACHE_NOT_IN_HEAP SIZE_MAX
+
+/* Fields are read freely, written by cache.c alone unless marked. */
+struct cache_entry {
+	struct cache_entry *chain;	/* of its hash bucket */
+	TAILQ_ENTRY(cache_entry) lru;
+	struct object *object;		/* NULL: negative */
+	uint64_t hash;
+	uint64_t confirmed_boot_ms;	/* the service said so, last */
+	uint64_t due_boot_ms;		/* next refresh; heap key */
+	uint64_t read_boot_ms;		/* last read by a caller */
+	int64_t expiry_wall_ms;		/* next thing to do for expiresAt; heap key */
+	size_t due_slot;		/* place in the heaps */
+	size_t expiry_slot;
+	size_t bytes;			/* counted for it */
+	int negative_error;		/* ERR_* of a negative entry */
+	int last_error;			/* of the newest refresh, 0: none */
+	unsigned int failures;		/* refreshes failed since confirmed */
+	bool expired;			/* seen past expiresAt: stays so, whatever
+					 * the wall clock does next */
+	bool kept;			/* preload: never evicted */
+	void *job;			/* fetch's, while it reads this */
+	enum ref_kind kind;
+	enum ref_format format;
+	uint64_t version;
+	uint16_t id_len;
+	char id[];			/* NUL-terminated */
+};
+
+enum cache_state {
+	CACHE_NONE,		/* no entry, or nothing servable in it */
+	CACHE_FRESH,
+	CACHE_STALE,		/* a due refresh failed; within max_stale */
+	CACHE_GRACE,		/* expired, within serve_expired */
+	CACHE_EXPIRED,		/* expired, not servable */
+	CACHE_TOO_OLD,		/* stale for longer than max_stale */
+	CACHE_NEGATIVE,		/* negative_error is the answer */
+};
+
+struct cache_stats {
+	size_t secrets;		/* entries with an object */
+	size_t keys;
+	size_t negatives;
+	size_t stale;		/* entries in CACHE_STALE by failures */
+	size_t bytes;
+	size_t max_bytes;
+	uint64_t evictions;
+};
+
+/* NULL for no memory. */
+struct cache *cache_new(const struct cache_config *cfg);
+/* Drops and wipes everything.  No entry may have a job. */
+void cache_free(struct cache *c);
+/* Another configuration; entries over the budget go at the next install. */
+void cache_configure(struct cache *c, const struct cache_config *cfg);
+
+/* Find an entry; NULL if there is none.  Does not count as a read. */
+struct cache_entry *cache_find(struct cache *c, const struct cache_key *key);
+
+/*
+ * Find or make an entry, negative with ERR_AGAIN until something is installed
+ * (CACHE_NONE).  NULL for no memory.
+ */
+struct cache_entry *cache_get(struct cache *c, const struct cache_key *key,
+    const struct now *now);
+
+/* What may be served now.  Latches expiry, so it is not const. */
+enum cache_state cache_state(struct cache *c, struct cache_entry *e,
+    const struct now *now);
+
+/* Milliseconds since the service confirmed it. */
+uint64_t cache_age(const struct cache_entry *e, const struct now *now);
+
+/* A caller read it: moves it in the LRU order, keeps it from going idle. */
+void cache_touch(struct cache *c, struct cache_entry *e, const struct now *now);
+
+/*
+ * The service confirmed this object: replaces what is held as one step and
+ * makes room by evicting others.  rnd: 32 random bits, for jitter.  Takes a
+ * reference of its own.  ret_changed (may be NULL): something a caller sees
+ * differs from before.
+ * Returns 0 or ERR_TOO_LARGE: it can never fit; the entry is then unchanged.
+ */
+int cache_install(struct cache *c, struct cache_entry *e, struct object *o,
+    uint32_t rnd, const struct now *now, bool *ret_changed);
+
+/* The service definitely refused: drops and wipes the value. */
+void cache_install_negative(struct cache *c, struct cache_entry *e, int error,
+    const struct now *now);
+
+/*
+ * A refresh failed without a definite word.  retry_ms: when to try again; 0
+ * leaves that to cache_make_due().
+ */
+void cache_refresh_failed(struct cache *c, struct cache_entry *e, int error,
+    uint64_t retry_ms, const struct now *now);
+
+/* Drop and wipe the value but keep the entry: nothing is known (CACHE_NONE). */
+void cache_clear(struct cache *c, struct cache_entry *e,
+    const struct now *now);
+
+/* Remove an entry without a job; wipes its value unless a reader holds it. */
+void cache_drop(struct cache *c, struct cache_entry *e);
+
+/* Evict least useful entries until want bytes went or none is left; how many went. */
+size_t cache_evict(struct cache *c, size_t want);
+
+/*
+ * Everything whose last refresh failed becomes due within spread_ms from now,
+ * at random: the service is back.  rnd as above, one for all.
+ */
+void cache_make_failed_due(struct cache *c, uint64_t spread_ms,
+    uint64_t rnd, const struct now *now);
+
+/*
+ * The next entry that wants a refresh now, or NULL.  It is taken off the due
+ * list until it is installed or failed.  Idle and over-aged negative entries
+ * met on the way are dropped.
+ */
+struct cache_entry *cache_next_due(struct cache *c, const struct now *now);
+
+/* Milliseconds until cache_next_due() is worth a call; UINT64_MAX: never. */
+uint64_t cache_wait_ms(const struct cache *c, const struct now *now);
+
+/* Walk all entries in no order; return false from cb to stop.  cb may drop e. */
+void cache_foreach(struct cache *c,
+    bool (*cb)(void *arg, struct cache_entry *e), void *arg);
+
+void cache_get_stats(const struct cache *c, struct cache_stats *ret_stats);
+
+#endif /* AGENT_CACHE_H */

@@ -1,0 +1,765 @@
+#include "config.h"
+
+#include "fetch.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/queue.h>
+
+#include "backoff.h"
+#include "err.h"
+#include "hash.h"
+#include "lookup.h"
+#include "names.h"
+#include "timers.h"
+
+#define FETCH_RETRY_BASE_MS 1000
+#define FETCH_RETRY_MAX_MS 15000	/* as the breaker's probes */
+#define FETCH_RECOVERY_SPREAD_MS 5000
+#define FETCH_DUE_AT_ONCE 256		/* then other events get their turn */
+#define FETCH_ROOM_BYTES (1u << 20)	/* evicted when the arena is full */
+#define FETCH_WALL_CHECK_MS 1000	/* the wall clock may have been set */
+
+TAILQ_HEAD(wait_list, fetch_wait);
+
+/* One caller that has to wait; lookup says for what. */
+struct fetch_wait {
+	TAILQ_ENTRY(fetch_wait) link;
+	struct fetch *f;
+	struct wait_list *on;	/* the list it is in */
+	struct reading *reading; /* that one's waits are on, or NULL */
+	struct lookup lookup;	/* its name points to the copy below */
+	fetch_cb *cb;
+	void *arg;
+	struct fetch_result result; /* once it is on the ready list */
+	char name[];
+};
+
+/* One read of an entry under way; the entry's job points here. */
+struct reading {
+	struct fetch *f;
+	struct cache_entry *entry;
+	struct job *job;
+	struct wait_list waits;
+	bool made_room;		/* has evicted for it once */
+};
+
+struct fetch {
+	struct fetch_config cfg;
+	struct event_base *base;
+	struct cache *cache;
+	struct jobs *jobs;
+	struct names *names;
+	struct metrics *metrics;
+	struct fetch_hooks hooks;
+	struct timer *due;
+	struct timer *deliver;
+	struct timer *grace;
+	bool unauthorized;
+	struct wait_list on_secret_names;
+	struct wait_list on_key_names;
+	struct wait_list ready;
+};
+
+static void fetch_continue(struct fetch_wait *w, const struct now *now);
+static void fetch_due_cb(void *arg);
+static void fetch_deliver_cb(void *arg);
+static void fetch_grace_cb(void *arg);
+static void fetch_names_cb(void *arg, enum ref_kind kind,
+    const struct upstream_answer *answer);
+static bool fetch_reload_key(void *arg);
+static void fetch_state_changed(void *arg);
+
+/* --- life --- */
+
+struct fetch *
+fetch_new(struct event_base *base, struct upstream *up,
+    const struct fetch_config *cfg, const struct fetch_hooks *hooks,
+    struct metrics *metrics)
+{
+	struct jobs_hooks job_hooks = {
+		.reload_key = fetch_reload_key,
+		.state_changed = fetch_state_changed,
+	};
+	struct fetch *f;
+
+	f = calloc(1, sizeof(*f));
+	if (f == NULL)
+		return NULL;
+	f->cfg = *cfg;
+	f->base = base;
+	f->hooks = *hooks;
+	f->metrics = metrics;
+	TAILQ_INIT(&f->on_secret_names);
+	TAILQ_INIT(&f->on_key_names);
+	TAILQ_INIT(&f->ready);
+	job_hooks.arg = f;
+	if ((f->cache = cache_new(&cfg->cache)) == NULL ||
+	    (f->jobs = jobs_new(base, up, cfg->max_in_flight,
+	    &job_hooks)) == NULL ||
+	    (f->names = names_new(f->jobs, fetch_names_cb, f)) == NULL ||
+	    (f->due = timer_new(base, fetch_due_cb, f)) == NULL ||
+	    (f->deliver = timer_new(base, fetch_deliver_cb, f)) == NULL ||
+	    (f->grace = timer_new(base, fetch_grace_cb, f)) == NULL) {
+		fetch_free(f);
+		return NULL;
+	}
+	return f;
+}
+
+static bool
+fetch_end_reading(void *arg, struct cache_entry *e)
+{
+	struct reading *rd = e->job;
+
+	(void)arg;
+	if (rd != NULL) {
+		assert(TAILQ_EMPTY(&rd->waits));
+		job_cancel(rd->job);
+		e->job = NULL;
+		free(rd);
+	}
+	return true;
+}
+
+void
+fetch_free(struct fetch *f)
+{
+	if (f == NULL)
+		return;
+	if (f->cache != NULL)
+		cache_foreach(f->cache, fetch_end_reading, NULL);
+	names_free(f->names);
+	jobs_free(f->jobs);
+	cache_free(f->cache);
+	timer_free(f->due);
+	timer_free(f->deliver);
+	timer_free(f->grace);
+	free(f);
+}
+
+struct cache *
+fetch_cache(struct fetch *f)
+{
+	return f->cache;
+}
+
+void
+fetch_get_stats(const struct fetch *f, struct jobs_stats *ret_stats)
+{
+	jobs_get_stats(f->jobs, ret_stats);
+}
+
+/* --- timers --- */
+
+static void
+fetch_schedule(struct fetch *f, const struct now *now)
+{
+	uint64_t wait = cache_wait_ms(f->cache, now);
+
+	if (wait == UINT64_MAX)
+		timer_stop(f->due);
+	else
+		timer_set(f->due, wait < FETCH_WALL_CHECK_MS
+		    ? wait : FETCH_WALL_CHECK_MS);
+}
+
+static uint64_t
+fetch_retry_ms(const struct fetch *f, const struct cache_entry *e, int error)
+{
+	struct backoff b;
+
+	/* A service that answers, but wrongly, is not asked every 15 s. */
+	backoff_init(&b, FETCH_RETRY_BASE_MS,
+	    error == ERR_UPSTREAM_UNAVAILABLE || error == ERR_UNAUTHORIZED
+	    ? FETCH_RETRY_MAX_MS : f->cfg.cache.refresh_interval_ms);
+	b.failures = e->failures;
+	return FETCH_RETRY_BASE_MS / 4 + backoff_failed(&b, hash_random());
+}
+
+/* --- results --- */
+
+static void
+fetch_make_ready(struct fetch_wait *w)
+{
+	struct fetch *f = w->f;
+
+	w->reading = NULL;
+	w->on = &f->ready;
+	TAILQ_INSERT_TAIL(&f->ready, w, link);
+	timer_set(f->deliver, 0);
+}
+
+/*
+ * Callbacks run from here alone, with nothing else on the stack, so whatever
+ * they do cannot pull an entry from under somebody.
+ */
+static void
+fetch_deliver_cb(void *arg)
+{
+	struct fetch *f = arg;
+	struct fetch_wait *w;
+	fetch_cb *cb;
+	void *cb_arg;
+	struct fetch_result result;
+
+	while ((w = TAILQ_FIRST(&f->ready)) != NULL) {
+		TAILQ_REMOVE(&f->ready, w, link);
+		cb = w->cb;
+		cb_arg = w->arg;
+		result = w->result;
+		free(w);
+		cb(cb_arg, &result);
+	}
+}
+
+/* --- reading an entry --- */
+
+static void fetch_read_cb(void *arg, struct job *job,
+    struct upstream_answer *answer);
+
+static int
+reading_send(struct reading *rd)
+{
+	const struct cache_entry *e = rd->entry;
+	const struct upstream_request req = {
+		.op = e->kind == REF_SECRET ? UPSTREAM_READ_SECRET
+		    : UPSTREAM_READ_KEY,
+		.id = { .p = (const uint8_t *)e->id, .len = e->id_len },
+		.version = e->version,
+		.format = e->format,
+	};
+
+	return jobs_start(rd->f->jobs, &req, !TAILQ_EMPTY(&rd->waits),
+	    fetch_read_cb, rd, &rd->job);
+}
+
+static int
+fetch_start_reading(struct fetch *f, struct cache_entry *e)
+{
+	struct reading *rd;
+	int r;
+
+	if (e->job != NULL)
+		return 0;
+	rd = calloc(1, sizeof(*rd));
+	if (rd == NULL)
+		return ERR_NOMEM;
+	rd->f = f;
+	rd->entry = e;
+	TAILQ_INIT(&rd->waits);
+	r = reading_send(rd);
+	if (r != 0) {
+		free(rd);
+		return r;
+	}
+	e->job = rd;
+	return 0;
+}
+
+/* Where a definite answer or a failure goes. */
+static void
+fetch_settle(struct fetch *f, struct cache_entry *e,
+    struct upstream_answer *answer, const struct now *now)
+{
+	if (answer->error == 0) {
+		answer->error = cache_install(f->cache, e, answer->object,
+		    hash_random(), now, NULL);
+		if (answer->error == 0) {
+			f->metrics->refreshes++;
+			return;
+		}
+		(void)snprintf(answer->message, sizeof(answer->message),
+		    "it needs more memory than max-memory allows");
+	}
+	if (answer->gone || answer->forbidden ||
+	    answer->error == ERR_TOO_LARGE) {
+		cache_install_negative(f->cache, e, answer->error, now);
+		return;
+	}
+	f->metrics->refresh_failures++;
+	cache_refresh_failed(f->cache, e, answer->error,
+	    fetch_retry_ms(f, e, answer->error), now);
+}
+
+struct fetch_drop {
+	struct fetch *f;
+	const struct cache_entry *cause;
+	const struct now *now;
+};
+
+/* A secret that is gone takes its pinned versions along; a key its forms. */
+static bool
+fetch_drop_sibling(void *arg, struct cache_entry *e)
+{
+	struct fetch_drop *d = arg;
+
+	if (e == d->cause || e->kind != d->cause->kind ||
+	    e->id_len != d->cause->id_len ||
+	    memcmp(e->id, d->cause->id, e->id_len) != 0)
+		return true;
+	if (e->job != NULL)
+		cache_clear(d->f->cache, e, d->now);
+	else
+		cache_drop(d->f->cache, e);
+	return true;
+}
+
+/* Every waiter gets its answer, or waits on for something else. */
+static void
+fetch_wake_reading(struct reading *rd, struct job *job,
+    const struct upstream_answer *answer, const struct now *now)
+{
+	struct wait_list waits = TAILQ_HEAD_INITIALIZER(waits);
+	struct fetch_wait *w;
+
+	TAILQ_CONCAT(&waits, &rd->waits, link);
+	while ((w = TAILQ_FIRST(&waits)) != NULL) {
+		TAILQ_REMOVE(&waits, w, link);
+		w->reading = NULL;
+		w->lookup.attempt_error = answer->error;
+		w->lookup.attempt_sent = job_sent(job);
+		w->lookup.attempted = true;
+		(void)snprintf(w->lookup.attempt_message,
+		    sizeof(w->lookup.attempt_message), "%s", answer->message);
+		fetch_continue(w, now);
+	}
+}
+
+static void
+fetch_read_cb(void *arg, struct job *job, struct upstream_answer *answer)
+{
+	struct reading *rd = arg;
+	struct fetch *f = rd->f;
+	struct cache_entry *e = rd->entry;
+	struct fetch_drop drop = { .f = f, .cause = e };
+	struct now now;
+
+	clock_read(&now);
+	if (answer->error == ERR_NOMEM && !rd->made_room) {
+		/* the arena is full before the budget is: make room, once */
+		rd->made_room = true;
+		if (cache_evict(f->cache, FETCH_ROOM_BYTES) > 0 &&
+		    reading_send(rd) == 0)
+			return;
+	}
+	e->job = NULL;
+	fetch_settle(f, e, answer, &now);
+	object_unref(answer->object);
+	answer->object = NULL;
+	drop.now = &now;
+	if ((answer->gone || answer->forbidden) && e->version == 0)
+		cache_foreach(f->cache, fetch_drop_sibling, &drop);
+	fetch_wake_reading(rd, job, answer, &now);
+	/* nothing came of a first read: nothing to remember */
+	if (e->job == NULL && e->object == NULL &&
+	    e->negative_error == ERR_AGAIN)
+		cache_drop(f->cache, e);
+	free(rd);
+	fetch_schedule(f, &now);
+}
+
+static void
+fetch_due_cb(void *arg)
+{
+	struct fetch *f = arg;
+	struct cache_entry *e;
+	struct now now;
+	unsigned int n;
+
+	clock_read(&now);
+	for (n = 0; n < FETCH_DUE_AT_ONCE &&
+	    (e = cache_next_due(f->cache, &now)) != NULL; n++) {
+		if (fetch_start_reading(f, e) != 0)
+			cache_refresh_failed(f->cache, e, ERR_NOMEM,
+			    FETCH_RETRY_BASE_MS, &now);
+	}
+	fetch_schedule(f, &now);
+}
+
+/* --- callers --- */
+
+static struct lookup_in
+fetch_lookup_in(const struct fetch *f)
+{
+	return (struct lookup_in){
+		.cache = f->cache,
+		.names = f->names,
+		.refresh_interval_ms = f->cfg.cache.refresh_interval_ms,
+		.negative_ttl_ms = f->cfg.cache.negative_ttl_ms,
+	};
+}
+
+static struct wait_list *
+fetch_names_waits(struct fetch *f, enum ref_kind kind)
+{
+	return kind == REF_SECRET ? &f->on_secret_names : &f->on_key_names;
+}
+
+/*
+ * Take the next step of a lookup, and start what it waits for.  Returns
+ * LOOKUP_DONE with the result, or what to wait for; *ret_list then is where.
+ */
+static enum lookup_step
+fetch_step(struct fetch *f, struct lookup *lk, const struct now *now,
+    struct fetch_result *result, struct wait_list **ret_list,
+    struct reading **ret_reading)
+{
+	const struct lookup_in in = fetch_lookup_in(f);
+	struct cache_entry *e;
+	enum lookup_step step;
+	int r = 0;
+
+	step = lookup_next(lk, &in, now, result, &e);
+	if (lk->renew_behind && !lk->only_if_cached &&
+	    now->boot_ms - names_tried(f->names, lk->kind) >=
+	    f->cfg.cache.negative_ttl_ms)
+		(void)names_renew(f->names, lk->kind, false, now);
+	*ret_reading = NULL;
+	if (step == LOOKUP_READ) {
+		r = fetch_start_reading(f, e);
+		if (r == 0) {
+			*ret_reading = e->job;
+			*ret_list = &(*ret_reading)->waits;
+			job_set_waited((*ret_reading)->job, true);
+		} else if (e->object == NULL) {
+			cache_drop(f->cache, e);
+		}
+	} else if (step == LOOKUP_NAMES) {
+		r = names_renew(f->names, lk->kind, true, now);
+		*ret_list = fetch_names_waits(f, lk->kind);
+	}
+	if (r != 0) {
+		lookup_fail(result, ERR_BUSY, "out of memory");
+		return LOOKUP_DONE;
+	}
+	return step;
+}
+
+/* What a wait was for has ended: answer, or wait for the next thing. */
+static void
+fetch_continue(struct fetch_wait *w, const struct now *now)
+{
+	struct wait_list *list;
+
+	if (fetch_step(w->f, &w->lookup, now, &w->result, &list,
+	    &w->reading) == LOOKUP_DONE) {
+		fetch_make_ready(w);
+		return;
+	}
+	w->on = list;
+	TAILQ_INSERT_TAIL(list, w, link);
+}
+
+static int
+fetch_wait_new(struct fetch *f, const struct lookup *lk,
+    struct wait_list *list, struct reading *rd, fetch_cb *cb, void *arg,
+    struct fetch_wait **ret_wait)
+{
+	struct fetch_wait *w;
+
+	w = malloc(sizeof(*w) + lk->name.len);
+	if (w == NULL)
+		return ERR_NOMEM;
+	w->f = f;
+	w->lookup = *lk;
+	if (lk->name.len > 0)
+		memcpy(w->name, lk->name.p, lk->name.len);
+	w->lookup.name.p = (const uint8_t *)w->name;
+	w->cb = cb;
+	w->arg = arg;
+	w->reading = rd;
+	w->on = list;
+	TAILQ_INSERT_TAIL(list, w, link);
+	*ret_wait = w;
+	return 0;
+}
+
+static int
+fetch_begin(struct fetch *f, struct lookup *lk, bool quiet,
+    const struct now *now, struct fetch_result *result, fetch_cb *cb,
+    void *arg, struct fetch_wait **ret_wait)
+{
+	struct wait_list *list;
+	struct reading *rd;
+
+	if (fetch_step(f, lk, now, result, &list, &rd) == LOOKUP_DONE) {
+		if (!quiet && result->error == 0)
+			f->metrics->hits++;
+		return 0;
+	}
+	if (!quiet)
+		f->metrics->misses++;
+	if (fetch_wait_new(f, lk, list, rd, cb, arg, ret_wait) != 0) {
+		lookup_fail(result, ERR_BUSY, "out of memory");
+		return 0;
+	}
+	return ERR_AGAIN;
+}
+
+int
+fetch_get(struct fetch *f, const struct fetch_query *q,
+    const struct now *now, struct fetch_result *result, fetch_cb *cb,
+    void *arg, struct fetch_wait **ret_wait)
+{
+	struct lookup lk;
+
+	lookup_init(&lk, q, jobs_now(f->jobs));
+	return fetch_begin(f, &lk, q->quiet, now, result, cb, arg, ret_wait);
+}
+
+int
+fetch_list(struct fetch *f, enum ref_kind kind, const struct fetch_query *q,
+    const struct now *now, struct fetch_result *result, fetch_cb *cb,
+    void *arg, struct fetch_wait **ret_wait)
+{
+	struct lookup lk;
+
+	lookup_init_listing(&lk, q, kind, jobs_now(f->jobs));
+	return fetch_begin(f, &lk, true, now, result, cb, arg, ret_wait);
+}
+
+/* A listing has been renewed, or not. */
+static void
+fetch_names_cb(void *arg, enum ref_kind kind,
+    const struct upstream_answer *answer)
+{
+	struct fetch *f = arg;
+	struct wait_list waits = TAILQ_HEAD_INITIALIZER(waits);
+	struct fetch_wait *w;
+	struct now now;
+
+	clock_read(&now);
+	TAILQ_CONCAT(&waits, fetch_names_waits(f, kind), link);
+	while ((w = TAILQ_FIRST(&waits)) != NULL) {
+		TAILQ_REMOVE(&waits, w, link);
+		w->lookup.names_done = true;
+		w->lookup.names_error = answer->error;
+		(void)snprintf(w->lookup.names_message,
+		    sizeof(w->lookup.names_message), "%s", answer->message);
+		fetch_continue(w, &now);
+	}
+}
+
+/* Nobody waits any more: its read may wait for others. */
+static void
+fetch_leave(struct fetch_wait *w)
+{
+	TAILQ_REMOVE(w->on, w, link);
+	if (w->reading != NULL && TAILQ_EMPTY(&w->reading->waits))
+		job_set_waited(w->reading->job, false);
+}
+
+void
+fetch_cancel(struct fetch_wait *w)
+{
+	if (w->on == &w->f->ready) {
+		object_unref(w->result.object);
+		listing_unref(w->result.listing);
+	}
+	fetch_leave(w);
+	free(w);
+}
+
+void
+fetch_give_up(struct fetch_wait *w, const struct now *now,
+    struct fetch_result *result)
+{
+	const struct lookup_in in = fetch_lookup_in(w->f);
+	bool ready = w->on == &w->f->ready;
+
+	fetch_leave(w);
+	if (ready)
+		*result = w->result;
+	else
+		lookup_give_up(&w->lookup, &in, now, result);
+	free(w);
+}
+
+/* --- dropping --- */
+
+struct fetch_purging {
+	struct fetch *f;
+	const struct ref *ref;	/* NULL: everything */
+	struct view id;
+	size_t count;
+	struct now now;
+};
+
+/* An entry that is being read is emptied, and the read begun anew. */
+static bool
+fetch_purge_entry(void *arg, struct cache_entry *e)
+{
+	struct fetch_purging *p = arg;
+	struct reading *rd = e->job;
+
+	if (p->ref != NULL && (e->kind != p->ref->kind ||
+	    e->id_len != p->id.len ||
+	    memcmp(e->id, p->id.p, p->id.len) != 0 ||
+	    (p->ref->version != 0 && e->version != p->ref->version)))
+		return true;
+	if (e->object != NULL || e->negative_error != ERR_AGAIN)
+		p->count++;
+	if (rd == NULL) {
+		cache_drop(p->f->cache, e);
+		return true;
+	}
+	cache_clear(p->f->cache, e, &p->now);
+	job_cancel(rd->job);
+	if (reading_send(rd) != 0)
+		abort(); /* it took as much memory a moment ago */
+	return true;
+}
+
+size_t
+fetch_purge(struct fetch *f, const struct ref *ref)
+{
+	struct fetch_purging p = { .f = f, .ref = ref };
+	struct view id, name;
+	char copy[MSG_ID_MAX];
+
+	if (fetch_identify(f, ref, &id, &name) != 0 || id.len > sizeof(copy))
+		return 0;
+	/* the id may lie in an entry that goes */
+	memcpy(copy, id.p, id.len);
+	p.id = (struct view){ .p = (const uint8_t *)copy, .len = id.len };
+	clock_read(&p.now);
+	cache_foreach(f->cache, fetch_purge_entry, &p);
+	return p.count;
+}
+
+size_t
+fetch_purge_all(struct fetch *f)
+{
+	struct fetch_purging p = { .f = f };
+
+	clock_read(&p.now);
+	cache_foreach(f->cache, fetch_purge_entry, &p);
+	names_forget(f->names, REF_SECRET);
+	names_forget(f->names, REF_KEY);
+	return p.count;
+}
+
+struct fetch_by_text {
+	const struct ref *ref;
+	const struct cache_entry *by_id;
+	const struct cache_entry *by_name;
+};
+
+static bool
+fetch_match_text(void *arg, struct cache_entry *e)
+{
+	struct fetch_by_text *m = arg;
+	struct view name;
+
+	if (e->kind != m->ref->kind)
+		return true;
+	if (e->id_len == m->ref->name.len &&
+	    memcmp(e->id, m->ref->name.p, e->id_len) == 0 &&
+	    (m->by_id == NULL || e->object != NULL))
+		m->by_id = e;
+	if (e->object != NULL) {
+		name = object_name(e->object);
+		if (name.len == m->ref->name.len &&
+		    memcmp(name.p, m->ref->name.p, name.len) == 0)
+			m->by_name = e;
+	}
+	return true;
+}
+
+int
+fetch_identify(struct fetch *f, const struct ref *ref,
+    struct view *ret_id, struct view *ret_name)
+{
+	struct listing *l = names_listing(f->names, ref->kind);
+	const struct upstream_row *row = NULL, *other;
+	struct fetch_by_text m = { .ref = ref };
+	int r;
+
+	cache_foreach(f->cache, fetch_match_text, &m);
+	if (m.by_id == NULL && l != NULL) {
+		row = listing_by_id(l, ref->name);
+		r = row != NULL ? 0 : listing_by_name(l, ref->name, &row, &other);
+		if (r == ERR_AMBIGUOUS)
+			return r;
+	}
+	if (row != NULL) {
+		*ret_id = (struct view){ (const uint8_t *)row->id,
+		    strlen(row->id) };
+		*ret_name = (struct view){ (const uint8_t *)row->name,
+		    strlen(row->name) };
+		return 0;
+	}
+	if (m.by_id == NULL)
+		m.by_id = m.by_name;
+	if (m.by_id == NULL)
+		return ERR_NOT_FOUND;
+	*ret_id = (struct view){ (const uint8_t *)m.by_id->id,
+	    m.by_id->id_len };
+	*ret_name = m.by_id->object != NULL ? object_name(m.by_id->object)
+	    : (struct view){ NULL, 0 };
+	return 0;
+}
+
+void
+fetch_keep(struct fetch *f, const struct ref *ref)
+{
+	struct view id, name;
+	struct cache_entry *e;
+	struct cache_key key = {
+		.kind = ref->kind, .format = ref->format,
+		.version = ref->version,
+	};
+
+	if (fetch_identify(f, ref, &id, &name) != 0)
+		return;
+	key.id = id;
+	e = cache_find(f->cache, &key);
+	if (e != NULL)
+		e->kept = true;
+}
+
+/* --- the service as a whole --- */
+
+static bool
+fetch_reload_key(void *arg)
+{
+	struct fetch *f = arg;
+
+	return f->hooks.reload_key(f->hooks.arg);
+}
+
+static void
+fetch_grace_cb(void *arg)
+{
+	struct fetch *f = arg;
+
+	(void)fetch_purge_all(f);
+	f->hooks.wiped(f->hooks.arg);
+}
+
+static void
+fetch_state_changed(void *arg)
+{
+	struct fetch *f = arg;
+	struct jobs_stats stats;
+	struct now now;
+
+	clock_read(&now);
+	jobs_get_stats(f->jobs, &stats);
+	if (stats.state == JOBS_OK) {
+		timer_stop(f->grace);
+		f->unauthorized = false;
+		cache_make_failed_due(f->cache, FETCH_RECOVERY_SPREAD_MS,
+		    hash_random(), &now);
+		fetch_schedule(f, &now);
+	} else if (stats.state == JOBS_UNAUTHORIZED && !f->unauthorized) {
+		f->unauthorized = true;
+		timer_set(f->grace, f->cfg.unauthorized_grace_ms);
+	}
+	f->hooks.state_changed(f->hooks.arg);
+}

@@ -1,0 +1,121 @@
+/*
+ * Reading through the cache: from a reference and the caller's terms to an
+ * answer, with one upstream read shared by all who wait for the same thing,
+ * and refreshes behind the answers.
+ *
+ * Who may read what is not its business: the caller asks the policy, before
+ * for what was asked for and afterwards for what was found.
+ *
+ * Event-loop thread only.
+ */
+#ifndef AGENT_FETCH_H
+#define AGENT_FETCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache.h"
+#include "clock.h"
+#include "jobs.h"
+#include "listing.h"
+#include "metrics.h"
+#include "msg.h"
+#include "object.h"
+#include "ref.h"
+
+struct event_base;
+struct fetch;
+struct fetch_wait;
+
+#define FETCH_MESSAGE_MAX 512
+
+struct fetch_config {
+	struct cache_config cache;
+	uint64_t unauthorized_grace_ms;
+	unsigned int max_in_flight;
+};
+
+struct fetch_hooks {
+	bool (*reload_key)(void *arg);	/* as in struct jobs_hooks */
+	void (*state_changed)(void *arg);
+	void (*wiped)(void *arg); /* unauthorized-grace is over */
+	void *arg;
+};
+
+/* What to read, and on what terms. */
+struct fetch_query {
+	const struct ref *ref;
+	uint64_t max_age_ms;	/* MSG_NO_LIMIT: the agent's own rules */
+	uint64_t max_stale_ms;
+	bool only_if_cached;
+	bool fresh;		/* confirmed after this call, or an error */
+	bool quiet;		/* no read of a caller: counts for nothing */
+};
+
+struct fetch_result {
+	int error;		/* 0 or ERR_* */
+	struct object *object;	/* without error; the receiver's reference */
+	enum msg_freshness freshness;
+	uint64_t age_ms;
+	struct listing *listing; /* lists: in place of object */
+	char message[FETCH_MESSAGE_MAX]; /* with an error: a sentence */
+};
+
+/* Called once for each wait that is not cancelled. */
+typedef void fetch_cb(void *arg, struct fetch_result *result);
+
+/* up stays the caller's and must outlive it.  NULL for no memory. */
+struct fetch *fetch_new(struct event_base *base, struct upstream *up,
+    const struct fetch_config *cfg, const struct fetch_hooks *hooks,
+    struct metrics *metrics);
+/* All waits must have been cancelled. */
+void fetch_free(struct fetch *f);
+
+/*
+ * Answer now if that can be, else start or join what it takes.
+ * Returns 0 with *result filled (an error in it, perhaps), or ERR_AGAIN: cb
+ * will be called, never from within; ret_wait can be cancelled until then.
+ */
+int fetch_get(struct fetch *f, const struct fetch_query *q,
+    const struct now *now, struct fetch_result *result, fetch_cb *cb,
+    void *arg, struct fetch_wait **ret_wait);
+
+/* The listing of the secrets or keys; otherwise as fetch_get(). */
+int fetch_list(struct fetch *f, enum ref_kind kind, const struct fetch_query *q,
+    const struct now *now, struct fetch_result *result, fetch_cb *cb,
+    void *arg, struct fetch_wait **ret_wait);
+
+/*
+ * The caller's time is up: the best that is cached within its terms, else
+ * ERR_TIMEOUT.  Ends the wait without a callback.
+ */
+void fetch_give_up(struct fetch_wait *w, const struct now *now,
+    struct fetch_result *result);
+
+/* The callback will not be called; what was started goes on. */
+void fetch_cancel(struct fetch_wait *w);
+
+/*
+ * Drop what is cached under a reference: the newest version, or all versions
+ * if it pins none, or all forms of a key.  Returns how many entries went.
+ */
+size_t fetch_purge(struct fetch *f, const struct ref *ref);
+/* Everything cached and both listings. */
+size_t fetch_purge_all(struct fetch *f);
+
+/*
+ * Id and name of what a reference means, as far as the cache and the listing
+ * know; nothing is asked.  Views die with the next event.  Returns 0,
+ * ERR_NOT_FOUND or ERR_AMBIGUOUS.
+ */
+int fetch_identify(struct fetch *f, const struct ref *ref,
+    struct view *ret_id, struct view *ret_name);
+
+/* Mark as never to be evicted once it is cached (preload). */
+void fetch_keep(struct fetch *f, const struct ref *ref);
+
+/* The cache, to walk it or read its figures. */
+struct cache *fetch_cache(struct fetch *f);
+void fetch_get_stats(const struct fetch *f, struct jobs_stats *ret_stats);
+
+#endif /* AGENT_FETCH_H */

@@ -1,0 +1,501 @@
+#include "config.h"
+
+#include "jobs.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/queue.h>
+
+#include "backoff.h"
+#include "clock.h"
+#include "err.h"
+#include "hash.h"
+#include "msg.h"
+#include "timers.h"
+
+#define JOBS_ATTEMPTS 3		/* while a caller waits */
+#define JOBS_RETRY_BASE_MS 100
+#define JOBS_RETRY_MAX_MS 1000
+#define JOBS_HOLD_DEFAULT_MS 1000 /* a 429 that does not say how long */
+
+enum job_state {
+	JOB_QUEUED,
+	JOB_RUNNING,
+	JOB_BACKING_OFF,
+	JOB_REFUSED,		/* about to fail without having been sent */
+	JOB_DONE,
+};
+
+TAILQ_HEAD(job_list, job);
+
+struct job {
+	TAILQ_ENTRY(job) link;
+	struct jobs *js;
+	enum job_state state;
+	bool waited;
+	bool probe;		/* sent while the breaker was open */
+	unsigned int key;	/* generation of the API key it went with */
+	uint64_t sent;
+	struct upstream_request req; /* id points to id_copy */
+	struct upstream_call *call;
+	struct timer *retry;	/* made when first needed */
+	struct backoff backoff;
+	job_cb *cb;
+	void *arg;
+	char id_copy[MSG_ID_MAX];
+};
+
+struct jobs {
+	struct event_base *base;
+	struct upstream *up;
+	struct timer *pump;
+	struct jobs_hooks hooks;
+	struct breaker breaker;
+	struct job_list queued;	/* waited first, in order of coming */
+	struct job_list rest;	/* running or backing off */
+	struct job_list refused;
+	unsigned int max_in_flight;
+	unsigned int key;
+	uint64_t counter;
+	int down_error;		/* why the breaker is open */
+	char down_message[UPSTREAM_MESSAGE_MAX];
+	struct jobs_stats stats;
+};
+
+static void jobs_pump_cb(void *arg);
+
+struct jobs *
+jobs_new(struct event_base *base, struct upstream *up,
+    unsigned int max_in_flight, const struct jobs_hooks *hooks)
+{
+	struct jobs *js;
+
+	js = calloc(1, sizeof(*js));
+	if (js == NULL)
+		return NULL;
+	js->base = base;
+	js->up = up;
+	js->hooks = *hooks;
+	js->max_in_flight = max_in_flight;
+	TAILQ_INIT(&js->queued);
+	TAILQ_INIT(&js->rest);
+	TAILQ_INIT(&js->refused);
+	breaker_init(&js->breaker);
+	js->pump = timer_new(base, jobs_pump_cb, js);
+	if (js->pump == NULL) {
+		free(js);
+		return NULL;
+	}
+	return js;
+}
+
+static void
+job_free(struct job *job)
+{
+	timer_free(job->retry);
+	free(job);
+}
+
+void
+jobs_free(struct jobs *js)
+{
+	struct job *job;
+
+	if (js == NULL)
+		return;
+	while ((job = TAILQ_FIRST(&js->queued)) != NULL ||
+	    (job = TAILQ_FIRST(&js->refused)) != NULL ||
+	    (job = TAILQ_FIRST(&js->rest)) != NULL)
+		job_cancel(job);
+	timer_free(js->pump);
+	free(js);
+}
+
+uint64_t
+jobs_now(struct jobs *js)
+{
+	return ++js->counter;
+}
+
+uint64_t
+job_sent(const struct job *job)
+{
+	return job->sent;
+}
+
+/* --- the queue --- */
+
+static void
+job_enqueue(struct job *job)
+{
+	struct jobs *js = job->js;
+	struct job *at;
+
+	job->state = JOB_QUEUED;
+	js->stats.queued++;
+	if (!job->waited) {
+		TAILQ_INSERT_TAIL(&js->queued, job, link);
+	} else {
+		TAILQ_FOREACH(at, &js->queued, link) {
+			if (!at->waited)
+				break;
+		}
+		if (at != NULL)
+			TAILQ_INSERT_BEFORE(at, job, link);
+		else
+			TAILQ_INSERT_TAIL(&js->queued, job, link);
+	}
+	timer_set(js->pump, 0);
+}
+
+static void
+job_dequeue(struct job *job)
+{
+	TAILQ_REMOVE(&job->js->queued, job, link);
+	job->js->stats.queued--;
+}
+
+int
+jobs_start(struct jobs *js, const struct upstream_request *req, bool waited,
+    job_cb *cb, void *arg, struct job **ret_job)
+{
+	struct job *job;
+
+	if (req->id.len > MSG_ID_MAX)
+		return ERR_BAD_REQUEST;
+	job = calloc(1, sizeof(*job));
+	if (job == NULL)
+		return ERR_NOMEM;
+	job->js = js;
+	job->req = *req;
+	if (req->id.len > 0)
+		memcpy(job->id_copy, req->id.p, req->id.len);
+	job->req.id.p = (const uint8_t *)job->id_copy;
+	job->waited = waited;
+	job->cb = cb;
+	job->arg = arg;
+	backoff_init(&job->backoff, JOBS_RETRY_BASE_MS, JOBS_RETRY_MAX_MS);
+	job_enqueue(job);
+	*ret_job = job;
+	return 0;
+}
+
+void
+job_set_waited(struct job *job, bool waited)
+{
+	if (job->waited == waited)
+		return;
+	job->waited = waited;
+	if (job->state == JOB_QUEUED) {
+		job_dequeue(job);
+		job_enqueue(job);
+	}
+}
+
+void
+job_cancel(struct job *job)
+{
+	struct jobs *js = job->js;
+	struct now now;
+
+	switch (job->state) {
+	case JOB_QUEUED:
+		job_dequeue(job);
+		break;
+	case JOB_RUNNING:
+		js->up->ops->cancel(js->up, job->call);
+		js->stats.in_flight--;
+		if (job->probe) {
+			clock_read(&now);
+			breaker_abandoned(&js->breaker, now.boot_ms);
+		}
+		TAILQ_REMOVE(&js->rest, job, link);
+		timer_set(js->pump, 0);
+		break;
+	case JOB_BACKING_OFF:
+		TAILQ_REMOVE(&js->rest, job, link);
+		break;
+	case JOB_REFUSED:
+		TAILQ_REMOVE(&js->refused, job, link);
+		break;
+	case JOB_DONE:
+		assert(!"a job is not cancelled from its own callback");
+		return;
+	}
+	job_free(job);
+}
+
+/* The last statement of whoever calls it: job is gone afterwards. */
+static void
+job_finish(struct job *job, struct upstream_answer *answer)
+{
+	job->state = JOB_DONE;
+	job->cb(job->arg, job, answer);
+	job_free(job);
+}
+
+/* --- what an answer means for the service as a whole --- */
+
+static void
+jobs_set_state(struct jobs *js, enum jobs_state state)
+{
+	if (js->stats.state == state)
+		return;
+	js->stats.state = state;
+	js->hooks.state_changed(js->hooks.arg);
+}
+
+static void
+jobs_note_failure(struct jobs *js, const struct upstream_answer *answer,
+    uint64_t now_boot_ms)
+{
+	bool unauthorized = answer->error == ERR_UNAUTHORIZED;
+
+	js->down_error = answer->error;
+	(void)snprintf(js->down_message, sizeof(js->down_message), "%s",
+	    answer->message);
+	if (unauthorized) {
+		/* definite, so no further tries but probes, which re-read the key */
+		breaker_trip(&js->breaker, now_boot_ms);
+		jobs_set_state(js, JOBS_UNAUTHORIZED);
+	} else if (breaker_failed(&js->breaker, now_boot_ms)) {
+		jobs_set_state(js, JOBS_DOWN);
+	}
+}
+
+static void
+jobs_note_held(struct jobs *js, const struct upstream_answer *answer,
+    uint64_t now_boot_ms)
+{
+	uint64_t wait = answer->retry_after_ms != 0
+	    ? answer->retry_after_ms : JOBS_HOLD_DEFAULT_MS;
+
+	if (now_boot_ms + wait > js->stats.held_until_boot_ms)
+		js->stats.held_until_boot_ms = now_boot_ms + wait;
+}
+
+static void
+jobs_note(struct jobs *js, const struct job *job,
+    const struct upstream_answer *answer, const struct now *now)
+{
+	if (answer->error == ERR_UPSTREAM_UNAVAILABLE ||
+	    answer->error == ERR_UNAUTHORIZED)
+		js->stats.failed++;
+	if (answer->status == 429) {
+		/* it lives, but wants to be left alone */
+		jobs_note_held(js, answer, now->boot_ms);
+		if (job->probe)
+			breaker_abandoned(&js->breaker, now->boot_ms);
+		return;
+	}
+	if (answer->status == 503 && answer->retry_after_ms != 0)
+		jobs_note_held(js, answer, now->boot_ms);
+	if (answer->error == ERR_UPSTREAM_UNAVAILABLE ||
+	    answer->error == ERR_UNAUTHORIZED) {
+		jobs_note_failure(js, answer, now->boot_ms);
+		return;
+	}
+	if (answer->error == ERR_NOMEM) {
+		if (job->probe)
+			breaker_abandoned(&js->breaker, now->boot_ms);
+		return;
+	}
+	js->stats.last_success_boot_ms = now->boot_ms;
+	(void)breaker_succeeded(&js->breaker);
+	jobs_set_state(js, JOBS_OK);
+}
+
+static void
+job_retry_cb(void *arg)
+{
+	struct job *job = arg;
+
+	TAILQ_REMOVE(&job->js->rest, job, link);
+	job_enqueue(job);
+}
+
+/* Send it again: at once if wait_ms is 0.  False if that cannot be. */
+static bool
+job_again(struct job *job, uint64_t wait_ms)
+{
+	if (wait_ms == 0) {
+		job_enqueue(job);
+		return true;
+	}
+	if (job->retry == NULL)
+		job->retry = timer_new(job->js->base, job_retry_cb, job);
+	if (job->retry == NULL)
+		return false;
+	job->state = JOB_BACKING_OFF;
+	TAILQ_INSERT_TAIL(&job->js->rest, job, link);
+	timer_set(job->retry, wait_ms);
+	return true;
+}
+
+/*
+ * A new key, in the file or already in use, deserves another try.  A refusal
+ * counts as one only for the key that is in use now.
+ */
+static bool
+job_try_other_key(struct job *job)
+{
+	struct jobs *js = job->js;
+
+	if (job->key == js->key) {
+		if (js->stats.state == JOBS_UNAUTHORIZED && !job->probe)
+			return false;
+		if (!js->hooks.reload_key(js->hooks.arg))
+			return false;
+		js->key++;
+	}
+	if (job->probe)
+		breaker_init(&js->breaker);
+	return job_again(job, 0);
+}
+
+/*
+ * Fail what is queued for the reason that the service is given up or wants
+ * a pause; waited_too: also what callers wait for.  Callbacks may queue new
+ * jobs meanwhile: those are not meant, so the meant ones are set apart first.
+ */
+static void
+jobs_refuse_queued(struct jobs *js, bool waited_too, int error,
+    const char *message)
+{
+	struct upstream_answer answer = { .error = error, .retryable = true };
+	struct job *job, *next;
+
+	for (job = TAILQ_FIRST(&js->queued); job != NULL; job = next) {
+		next = TAILQ_NEXT(job, link);
+		if (job->waited && !waited_too)
+			continue;
+		job_dequeue(job);
+		job->state = JOB_REFUSED;
+		TAILQ_INSERT_TAIL(&js->refused, job, link);
+	}
+	(void)snprintf(answer.message, sizeof(answer.message), "%s", message);
+	while ((job = TAILQ_FIRST(&js->refused)) != NULL) {
+		TAILQ_REMOVE(&js->refused, job, link);
+		job_finish(job, &answer);
+	}
+}
+
+static void
+job_answer_cb(void *arg, struct upstream_answer *answer)
+{
+	struct job *job = arg;
+	struct jobs *js = job->js;
+	struct now now;
+	bool probe_failed;
+
+	clock_read(&now);
+	job->call = NULL;
+	js->stats.in_flight--;
+	TAILQ_REMOVE(&js->rest, job, link);
+	timer_set(js->pump, 0);
+	if (answer->error == ERR_UNAUTHORIZED && job_try_other_key(job))
+		return;
+	jobs_note(js, job, answer, &now);
+	if (answer->retryable && job->waited &&
+	    job->backoff.failures + 1 < JOBS_ATTEMPTS &&
+	    js->breaker.state == BREAKER_CLOSED &&
+	    js->stats.held_until_boot_ms <= now.boot_ms &&
+	    job_again(job, 1 + backoff_failed(&job->backoff, hash_random())))
+		return;
+	probe_failed = job->probe && js->breaker.state == BREAKER_OPEN;
+	job_finish(job, answer);
+	/* Those who waited for the probe learn that the service is not back. */
+	if (probe_failed)
+		jobs_refuse_queued(js, true, js->down_error, js->down_message);
+}
+
+/* --- sending --- */
+
+static void
+job_send(struct job *job, bool probe)
+{
+	struct jobs *js = job->js;
+	struct upstream_answer answer = { .error = 0 };
+	int r;
+
+	job->probe = probe;
+	job->key = js->key;
+	job->sent = jobs_now(js);
+	r = js->up->ops->start(js->up, &job->req, job_answer_cb, job,
+	    &job->call);
+	job_dequeue(job);
+	if (r == 0) {
+		job->state = JOB_RUNNING;
+		TAILQ_INSERT_TAIL(&js->rest, job, link);
+		js->stats.in_flight++;
+		js->stats.requests++;
+		return;
+	}
+	if (probe)
+		breaker_abandoned(&js->breaker, js->breaker.since_boot_ms);
+	answer.error = r;
+	(void)snprintf(answer.message, sizeof(answer.message), "%s",
+	    err_text(r));
+	job_finish(job, &answer);
+}
+
+static void
+jobs_pump_open(struct jobs *js, const struct now *now)
+{
+	struct job *job = TAILQ_FIRST(&js->queued);
+	uint64_t wait;
+
+	if (job != NULL && breaker_try(&js->breaker, job->waited,
+	    now->boot_ms))
+		job_send(job, true);
+	jobs_refuse_queued(js, false, js->down_error, js->down_message);
+	if (!TAILQ_EMPTY(&js->queued)) {
+		wait = breaker_wait_ms(&js->breaker, true, now->boot_ms);
+		if (wait != UINT64_MAX)
+			timer_set(js->pump, wait);
+	}
+}
+
+static void
+jobs_pump_held(struct jobs *js, const struct now *now)
+{
+	uint64_t left = js->stats.held_until_boot_ms - now->boot_ms;
+	char message[UPSTREAM_MESSAGE_MAX];
+
+	(void)snprintf(message, sizeof(message),
+	    "the service asked for a pause (rate limit), which lasts another "
+	    "%llu s", ((unsigned long long)left + 999) / 1000);
+	jobs_refuse_queued(js, true, ERR_UPSTREAM_UNAVAILABLE, message);
+}
+
+static void
+jobs_pump_cb(void *arg)
+{
+	struct jobs *js = arg;
+	struct job *job;
+	struct now now;
+
+	clock_read(&now);
+	if (js->stats.held_until_boot_ms > now.boot_ms) {
+		jobs_pump_held(js, &now);
+		return;
+	}
+	js->stats.held_until_boot_ms = 0;
+	if (js->breaker.state != BREAKER_CLOSED) {
+		jobs_pump_open(js, &now);
+		return;
+	}
+	while (js->stats.in_flight < js->max_in_flight &&
+	    (job = TAILQ_FIRST(&js->queued)) != NULL)
+		job_send(job, false);
+}
+
+void
+jobs_get_stats(const struct jobs *js, struct jobs_stats *ret_stats)
+{
+	*ret_stats = js->stats;
+	ret_stats->breaker = js->breaker.state;
+}

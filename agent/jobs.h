@@ -1,0 +1,85 @@
+/*
+ * Work for the service: a queue with a bound on how much is under way, the
+ * breaker, the pause that a 429 asks for, and retries.
+ *
+ * It knows nothing of the cache.  What a caller waits for goes before what is
+ * only due.  While the service is given up, a job that nobody waits for fails
+ * at once; those that somebody waits for share the fate of the next probe.
+ *
+ * Event-loop thread only.
+ */
+#ifndef AGENT_JOBS_H
+#define AGENT_JOBS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "breaker.h"
+#include "upstream.h"
+
+struct event_base;
+struct job;
+struct jobs;
+
+/*
+ * Called once for each job that was not cancelled, never from within
+ * jobs_start().  job dies after it; answer's object or page are the callee's.
+ */
+typedef void job_cb(void *arg, struct job *job, struct upstream_answer *answer);
+
+struct jobs_hooks {
+	/*
+	 * The service refuses the key: read it again.  True if there is now
+	 * another one, and it was given to upstream.
+	 */
+	bool (*reload_key)(void *arg);
+	/* The service went away, came back, or refuses the key. */
+	void (*state_changed)(void *arg);
+	void *arg;
+};
+
+enum jobs_state {
+	JOBS_UNKNOWN,		/* nothing was asked yet */
+	JOBS_OK,
+	JOBS_DOWN,
+	JOBS_UNAUTHORIZED,
+};
+
+struct jobs_stats {
+	enum jobs_state state;
+	enum breaker_state breaker;
+	uint64_t last_success_boot_ms;	/* 0: never */
+	uint64_t held_until_boot_ms;	/* by Retry-After; 0: not held */
+	unsigned int in_flight;
+	unsigned int queued;
+	uint64_t requests;		/* sent, retries included */
+	uint64_t failed;		/* of those, without a usable answer */
+};
+
+/* up stays the caller's and must outlive it.  NULL for no memory. */
+struct jobs *jobs_new(struct event_base *base, struct upstream *up,
+    unsigned int max_in_flight, const struct jobs_hooks *hooks);
+/* Cancels everything without callbacks. */
+void jobs_free(struct jobs *js);
+
+/*
+ * Queue a request; req->id is copied.  waited: a caller waits for it.
+ * Returns 0 and a handle that is good until cb returns, or ERR_NOMEM.
+ */
+int jobs_start(struct jobs *js, const struct upstream_request *req,
+    bool waited, job_cb *cb, void *arg, struct job **ret_job);
+
+/* Somebody waits now, or nobody does any more. */
+void job_set_waited(struct job *job, bool waited);
+void job_cancel(struct job *job);
+
+/*
+ * When it was last sent, on a counter that jobs_now() advances: an answer
+ * whose number is below a caller's may be older than the caller's request.
+ */
+uint64_t job_sent(const struct job *job);
+uint64_t jobs_now(struct jobs *js);
+
+void jobs_get_stats(const struct jobs *js, struct jobs_stats *ret_stats);
+
+#endif /* AGENT_JOBS_H */

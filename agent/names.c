@@ -1,0 +1,215 @@
+#include "config.h"
+
+#include "names.h"
+
+#include <stdlib.h>
+
+#include "err.h"
+
+#define NAMES_PAGE_SIZE 200
+#define NAMES_PAGES_MAX 1000	/* a service that never ends its list */
+
+struct names_kind {
+	struct names *owner;
+	enum ref_kind kind;
+	struct listing *listing;
+	uint64_t begun_boot_ms;
+	uint64_t sent;
+	int error;
+	/* a renewal under way */
+	struct job *job;
+	struct listing *next;
+	uint64_t next_begun_boot_ms;
+	uint64_t next_sent;
+	unsigned int page;
+	bool waited;
+};
+
+struct names {
+	struct jobs *jobs;
+	names_cb *cb;
+	void *arg;
+	struct names_kind secrets;
+	struct names_kind keys;
+};
+
+static struct names_kind *
+names_of(struct names *n, enum ref_kind kind)
+{
+	return kind == REF_SECRET ? &n->secrets : &n->keys;
+}
+
+static const struct names_kind *
+names_of_const(const struct names *n, enum ref_kind kind)
+{
+	return kind == REF_SECRET ? &n->secrets : &n->keys;
+}
+
+struct names *
+names_new(struct jobs *jobs, names_cb *cb, void *arg)
+{
+	struct names *n;
+
+	n = calloc(1, sizeof(*n));
+	if (n == NULL)
+		return NULL;
+	n->jobs = jobs;
+	n->cb = cb;
+	n->arg = arg;
+	n->secrets.owner = n->keys.owner = n;
+	n->secrets.kind = REF_SECRET;
+	n->keys.kind = REF_KEY;
+	return n;
+}
+
+static void
+names_kind_done(struct names_kind *k)
+{
+	if (k->job != NULL)
+		job_cancel(k->job);
+	listing_unref(k->next);
+	listing_unref(k->listing);
+}
+
+void
+names_free(struct names *n)
+{
+	if (n == NULL)
+		return;
+	names_kind_done(&n->secrets);
+	names_kind_done(&n->keys);
+	free(n);
+}
+
+struct listing *
+names_listing(const struct names *n, enum ref_kind kind)
+{
+	return names_of_const(n, kind)->listing;
+}
+
+uint64_t
+names_begun(const struct names *n, enum ref_kind kind)
+{
+	return names_of_const(n, kind)->begun_boot_ms;
+}
+
+uint64_t
+names_sent(const struct names *n, enum ref_kind kind)
+{
+	return names_of_const(n, kind)->sent;
+}
+
+int
+names_error(const struct names *n, enum ref_kind kind)
+{
+	return names_of_const(n, kind)->error;
+}
+
+uint64_t
+names_tried(const struct names *n, enum ref_kind kind)
+{
+	return names_of_const(n, kind)->next_begun_boot_ms;
+}
+
+bool
+names_renewing(const struct names *n, enum ref_kind kind)
+{
+	return names_of_const(n, kind)->next != NULL;
+}
+
+void
+names_forget(struct names *n, enum ref_kind kind)
+{
+	struct names_kind *k = names_of(n, kind);
+
+	listing_unref(k->listing);
+	k->listing = NULL;
+}
+
+/* The renewal has ended: keep it or drop it, then tell. */
+static void
+names_end(struct names_kind *k, const struct upstream_answer *answer)
+{
+	if (answer->error == 0) {
+		listing_unref(k->listing);
+		k->listing = k->next;
+		k->begun_boot_ms = k->next_begun_boot_ms;
+		k->sent = k->next_sent;
+	} else {
+		listing_unref(k->next);
+	}
+	k->next = NULL;
+	k->error = answer->error;
+	k->owner->cb(k->owner->arg, k->kind, answer);
+}
+
+static int names_ask_page(struct names_kind *k);
+
+static void
+names_page_cb(void *arg, struct job *job, struct upstream_answer *answer)
+{
+	struct names_kind *k = arg;
+	struct upstream_page *page = answer->page;
+	size_t news = 0;
+	bool more;
+
+	if (k->page == 1)
+		k->next_sent = job_sent(job);
+	k->job = NULL;
+	if (answer->error == 0)
+		answer->error = listing_add(k->next, page, &news);
+	/* has_more alone would let a confused service keep us for ever */
+	more = answer->error == 0 && page->has_more && news > 0 &&
+	    k->page < NAMES_PAGES_MAX;
+	if (page != NULL)
+		upstream_page_free(page);
+	answer->page = NULL;
+	if (more) {
+		k->page++;
+		answer->error = names_ask_page(k);
+		if (answer->error == 0)
+			return;
+	}
+	names_end(k, answer);
+}
+
+static int
+names_ask_page(struct names_kind *k)
+{
+	const struct upstream_request req = {
+		.op = k->kind == REF_SECRET ? UPSTREAM_LIST_SECRETS
+		    : UPSTREAM_LIST_KEYS,
+		.page = k->page,
+		.page_size = NAMES_PAGE_SIZE,
+	};
+
+	return jobs_start(k->owner->jobs, &req, k->waited, names_page_cb, k,
+	    &k->job);
+}
+
+int
+names_renew(struct names *n, enum ref_kind kind, bool waited,
+    const struct now *now)
+{
+	struct names_kind *k = names_of(n, kind);
+	int r;
+
+	if (k->next != NULL) {
+		k->waited |= waited;
+		if (k->job != NULL)
+			job_set_waited(k->job, k->waited);
+		return 0;
+	}
+	k->next = listing_new();
+	if (k->next == NULL)
+		return ERR_NOMEM;
+	k->next_begun_boot_ms = now->boot_ms;
+	k->page = 1;
+	k->waited = waited;
+	r = names_ask_page(k);
+	if (r != 0) {
+		listing_unref(k->next);
+		k->next = NULL;
+	}
+	return r;
+}

@@ -1,0 +1,44 @@
+/*
+ * The API keys that callers may use, and what each of them may do.
+ */
+#ifndef SANDBOX_API_KEYS_H
+#define SANDBOX_API_KEYS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define API_KEYS_BUILT_IN "qapi_sandbox0000000000000000000000000000"
+
+struct api_keys;
+
+struct api_key {
+	char *key;
+	char *name;
+	json_t *scopes;     /* array of strings; "*" is all of them */
+	int64_t expires_us; /* wall clock; 0: never */
+};
+
+struct api_keys *api_keys_new(void);
+void api_keys_free(struct api_keys *keys);
+
+/*
+ * Add a key, or change the one there is. scopes: an array of strings, kept by
+ * reference. name NULL: keeps its name, or gets one.
+ */
+void api_keys_set(struct api_keys *keys, const char *key, const char *name,
+    json_t *scopes, int64_t expires_us);
+
+/* Revoke a key. false: there is none. */
+bool api_keys_remove(struct api_keys *keys, const char *key);
+
+/* The key, unless it has expired; NULL: unknown. */
+const struct api_key *api_keys_find(
+    const struct api_keys *keys, const char *key);
+
+bool api_key_has_scope(const struct api_key *key, const char *scope);
+
+/* How many there are. */
+size_t api_keys_count(const struct api_keys *keys);
+
+#endif
