@@ -47,9 +47,11 @@ struct frame {
  * FRAME_ANSWER_MAX.
  * Returns 0; ERR_AGAIN if bytes are missing (ret_frame->total then is what a whole
  * frame needs, or FRAME_HEADER_LEN while even the header is incomplete);
- * ERR_TOO_LARGE if its length is over max_body or ERR_UNSUPPORTED if its
- * version is not FRAME_VERSION or a critical flag or FRAME_FD is set
- * (ret_frame->id is then set, the stream cannot go on after the first two).
+ * ERR_TOO_LARGE if its length is over max_body, or ERR_UNSUPPORTED if its
+ * version is not FRAME_VERSION or a critical flag or FRAME_FD is set.
+ * ret_frame has the header's values then, and total is 0 after the first two:
+ * the stream cannot go on.  After a flag total is what to skip; the whole of
+ * the frame is there.
  */
 int frame_cut(const void *p, size_t len, size_t max_body,
     struct frame *ret_frame);
@@ -63,6 +65,7 @@ size_t frame_begin(struct wr *wr, uint8_t type, uint16_t flags, uint64_t id);
 /*
  * Finish the frame begun at offset start.  extra: bytes of the body that will
  * be sent after those in wr without being copied there (a large value).
+ * A body over the limit of its direction latches wr as failed.
  */
 void frame_end(struct wr *wr, size_t start, size_t extra);
 

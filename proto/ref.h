@@ -52,15 +52,17 @@ bool ref_is_reference(const char *text, size_t len);
 
 /*
  * The reference for what a person typed: a reference as it is, a bare id or
- * name with "qapi://secrets/" or "qapi://keys/…/public" around it.  extra: a
- * query to add, as "field=username", or NULL (then joined by '?' or '&').
+ * name, escaped, with "qapi://secrets/" or "qapi://keys/…/public" around it.
+ * extra: a query to add, as "field=username", or NULL (then joined by '?' or
+ * '&').
  * ret: NUL-terminated, cut never: ERR_TOO_LARGE if size is too small.
  */
 int ref_complete(enum ref_kind kind, const char *text, const char *extra,
     char *ret, size_t size);
 
 /*
- * Percent-encode src for use as a parameter value or a name ('/' is kept).
+ * Percent-encode src for use as a parameter value or a name: all but letters,
+ * digits, -._~/:@ and bytes from 0x80.  ret: NUL-terminated.
  * Returns 0 or ERR_TOO_LARGE.
  */
 int ref_escape(const char *src, size_t len, char *ret, size_t size);
