@@ -31,44 +31,51 @@ call_done(struct call *call)
 	call->sent = NULL;
 }
 
-/* Does the agent take it?  Else answer it here. */
+/* Does the agent take it?  Else answer it here.  ref: room for parsing. */
 static bool
-check_ref(struct call *call, size_t i)
+check_ref(struct call *call, size_t i, struct ref *ref)
 {
 	struct qapi_agent_item *item = &call->items->v[i];
 	const char *why = NULL;
-	struct ref ref;
 
-	if (ref_parse(item->ref, strlen(item->ref), &ref, &why) != 0) {
+	if (ref_parse(item->ref, strlen(item->ref), ref, &why) != 0) {
 		items_fail(call->items, i, ERR_BAD_REQUEST, why);
 		return false;
 	}
-	item->kind = (enum qapi_agent_kind)ref.kind;
+	item->kind = (enum qapi_agent_kind)ref->kind;
 	return true;
 }
 
 int
 call_set_refs(struct call *call, const char *const *refs, size_t count)
 {
+	struct ref *ref = NULL;	/* large for a stack */
 	size_t i;
+	int r = ERR_NOMEM;
 
 	if (count == 0 || refs == NULL)
 		return ERR_BAD_REQUEST;
 	call->items = items_new(count);
 	call->sent = calloc(count, sizeof(*call->sent));
-	if (call->items == NULL || call->sent == NULL)
-		return ERR_NOMEM;
+	ref = malloc(sizeof(*ref));
+	if (call->items == NULL || call->sent == NULL || ref == NULL)
+		goto out;
 	for (i = 0; i < count; i++) {
+		r = ERR_BAD_REQUEST;
 		if (refs[i] == NULL)
-			return ERR_BAD_REQUEST;
+			goto out;
+		r = ERR_NOMEM;
 		call->items->v[i].ref = strdup(refs[i]);
 		if (call->items->v[i].ref == NULL)
-			return ERR_NOMEM;
-		if (check_ref(call, i))
+			goto out;
+		if (check_ref(call, i, ref))
 			call->sent[call->nsent++] = i;
 	}
 	call->nwaiting = call->nsent;
-	return 0;
+	r = 0;
+out:
+	free(ref);
+	return r;
 }
 
 bool
