@@ -16,7 +16,7 @@
 
 /* So that an agent gone wrong cannot fill the memory of its client. */
 #define ITEMS_BYTES_MAX ((size_t)1 << 30)
-#define STATS_MAX 4096
+#define STATS_MAX 1024
 
 struct qapi_agent_item {
 	bool answered;

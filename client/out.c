@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "text.h"
@@ -51,6 +52,9 @@ room(struct out *o, size_t len)
 	while (size < o->len + len)
 		size *= 2;
 	p = malloc(size);
+	/* Locked memory (harden.h) may be what ran out. */
+	if (p == NULL && munlockall() == 0)
+		p = malloc(size);
 	if (p == NULL) {
 		o->failed = true;
 		return NULL;
