@@ -267,6 +267,7 @@ decode(const struct message *m)
 static void
 check_int(const struct message *m, size_t i)
 {
+	static const uint8_t one[9] = { [8] = 1 };
 	size_t size = int_size(m->fields[i].type);
 	uint64_t top = size == 8 ? UINT64_MAX : (UINT64_C(1) << size * 8) - 1;
 	uint16_t tag = m->fields[i].tag;
@@ -275,7 +276,7 @@ check_int(const struct message *m, size_t i)
 	/* wrong lengths */
 	for (n = 0; n <= 9; n++) {
 		begin_without(m, i);
-		body_add(tag, "\0\0\0\0\0\0\0\0\1" + 9 - n, n);
+		body_add(tag, one + sizeof(one) - n, n);
 		assert_int_equal(decode(m), n == size ? 0 : ERR_BAD_REQUEST);
 	}
 	/* values on the edges */
@@ -958,6 +959,14 @@ test_nested_errors(void **state)
 	body_begin();
 	body_add(0x30, "\x80\0\0\0\0\0", 6);
 	assert_int_equal(decode_row(body()), ERR_UNSUPPORTED);
+	/* also around the rows */
+	body_begin();
+	body_add(0x8000, "", 0);
+	body_add(0x30, "", 0);
+	body_add(0x40, "", 0);
+	assert_int_equal(decode_rows(body()), ERR_UNSUPPORTED);
+	assert_int_equal(decode_row(body()), ERR_UNSUPPORTED);
+	assert_int_equal(decode_stat(body()), ERR_UNSUPPORTED);
 	/* the outer sequence cut short */
 	body_begin();
 	body_add(0x777, "", 0);

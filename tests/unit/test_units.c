@@ -310,7 +310,10 @@ test_format_time(void **state)
 	}
 }
 
-/* The calendar of libc, a day at a time, over all the years we write. */
+/*
+ * The calendar of libc over all the years we write; each day of the 400 years
+ * after which it repeats, the others by a stride that meets all kinds of days.
+ */
 static void
 test_time_agrees_with_libc(void **state)
 {
@@ -322,7 +325,7 @@ test_time_agrees_with_libc(void **state)
 	time_t t;
 
 	(void)state;
-	for (day = 0; day <= 2932896; day++) {
+	for (day = 0; day <= 2932896; day += day < 160000 ? 1 : 29) {
 		t = (time_t)(day * 86400 + day % 86400);
 		assert_non_null(gmtime_r(&t, &tm));
 		assert_true(strftime(expected, sizeof(expected),
