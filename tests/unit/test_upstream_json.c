@@ -525,7 +525,8 @@ test_list_of_keys(void **state)
 	assert_int_equal(read_list(UPSTREAM_LIST_KEYS, 1, "{\"keys\":["
 	    "{\"id\":\"a\",\"name\":\"n\",\"version\":1,\"status\":"
 	    "\"inactive\",\"lastRotatedAt\":\"2026-05-08T12:00:00Z\","
-	    "\"updatedAt\":\"2020-01-01T00:00:00Z\"},{\"id\":\"b\",\"name\":\"m\","
+	    "\"updatedAt\":\"2020-01-01T00:00:00Z\"},"
+	    "{\"id\":\"b\",\"name\":\"m\","
 	    "\"status\":\"active\"}]}"), 0);
 	assert_false(answer.page->rows[0].is_active);
 	assert_true(answer.page->rows[0].updated_at == NOON);
