@@ -44,6 +44,12 @@ policy_free(struct policy *pol)
 	free(pol);
 }
 
+void
+policy_set_root_needs_rule(struct policy *pol, bool root_needs_rule)
+{
+	pol->root_needs_rule = root_needs_rule;
+}
+
 int
 policy_rule_begin(struct policy *pol, const char *title)
 {

@@ -35,6 +35,7 @@ enum policy_verdict {
 
 struct policy *policy_new(bool root_needs_rule);
 void policy_free(struct policy *pol);
+void policy_set_root_needs_rule(struct policy *pol, bool root_needs_rule);
 
 /*
  * --- building, by settings ---

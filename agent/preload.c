@@ -161,7 +161,6 @@ preload_new(struct event_base *base, struct fetch *fetch,
     void (*done)(void *arg, const char *missing), void *arg)
 {
 	struct preload *p;
-	char text[REF_MAX + 1];
 	size_t i;
 
 	p = calloc(1, sizeof(*p) + settings->npreload * sizeof(p->items[0]));
