@@ -121,6 +121,11 @@ request_select(const struct ref *ref, const struct object *o,
 		m->value = object_value(o);
 		return 0;
 	}
+	if (ref->field.len == 4 && memcmp(ref->field.p, "totp", 4) == 0) {
+		(void)snprintf(why, why_size,
+		    "one-time codes are not available in this version");
+		return ERR_UNSUPPORTED;
+	}
 	/* the seed of one-time codes stays here, whatever is asked */
 	if (!(ref->field.len == 10 &&
 	    memcmp(ref->field.p, "totpSecret", 10) == 0) &&
