@@ -335,7 +335,8 @@ lookup_make_do(const struct lookup *lk, const struct lookup_in *in,
 		return lookup_serve(e, state, now, result);
 	if (state == CACHE_NEGATIVE)
 		return lookup_negative(lk, e, result);
-	if (state == CACHE_EXPIRED)
+	/* who wants it confirmed learns why that could not be, not more */
+	if (!lk->fresh && state == CACHE_EXPIRED)
 		return lookup_expired(e, result);
 	if (!lk->fresh && (state == CACHE_STALE || state == CACHE_TOO_OLD))
 		lookup_fail(result, error, "%s; the value held is %s old, "

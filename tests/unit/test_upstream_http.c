@@ -1,17 +1,7 @@
 #include "config.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <netdb.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -19,6 +9,7 @@
 #include "err.h"
 #include "fake_http.h"
 #include "msg.h"
+#include "unit.h"
 #include "upstream_http.h"
 
 #define KEY "qapi_0123456789abcdefghijklmnopqrstuv"
@@ -34,7 +25,7 @@ static void
 answer_secret(struct fake_conn *c, const char *id, const char *value,
     unsigned int version)
 {
-	char body[1280];
+	char body[1024];
 
 	(void)snprintf(body, sizeof(body), "{\"id\":\"%s\",\"name\":\"n\","
 	    "\"value\":\"%s\",\"version\":%u}", id, value, version);
@@ -45,7 +36,7 @@ answer_secret(struct fake_conn *c, const char *id, const char *value,
 static void
 answer_echo(struct fake_conn *c, const char *head)
 {
-	char value[512];
+	char value[400];
 	size_t n = 0;
 
 	for (; *head != '\0' && n + 1 < sizeof(value); head++)
@@ -123,7 +114,7 @@ refusal(struct fake_conn *c, const char *id)
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(bodies); i++) {
 		if (strcmp(id, bodies[i].id) == 0)
 			fake_answer(c, 403, "", bodies[i].body);
 	}
@@ -471,7 +462,8 @@ test_paths_of_the_other_requests(void **state)
 static void
 test_ids_that_can_be_none_are_refused(void **state)
 {
-	static const char *const bad[] = {"", "a/b", "a b", "..", "a%2f", "\xc3"};
+	static const char *const bad[] = {"", "a/b", "a b", "..", "a%2f",
+	    "\xc3"};
 	struct upstream_call *call = NULL;
 	struct upstream_request req;
 	struct client cl;
@@ -480,7 +472,7 @@ test_ids_that_can_be_none_are_refused(void **state)
 
 	(void)state;
 	client_init_plain(&cl);
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(bad); i++) {
 		req = request_for(bad[i]);
 		assert_int_equal(cl.up->ops->start(cl.up, &req, got_answer,
 		    &cl, &call), ERR_BAD_REQUEST);
@@ -532,7 +524,7 @@ test_each_status_has_its_meaning(void **state)
 
 	(void)state;
 	client_init_plain(&cl);
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
 		a = get(&cl, rows[i].id);
 		if (a->error != rows[i].error)
 			fail_msg("%s: %s", rows[i].id, a->message);
@@ -577,7 +569,7 @@ test_403_is_refined_by_its_code(void **state)
 	check_message(&cl.answer, "secrets:read");
 	assert_int_equal(get(&cl, "f-scope-odd")->error,
 	    ERR_INSUFFICIENT_SCOPE);
-	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(ids); i++) {
 		assert_int_equal(get(&cl, ids[i])->error, ERR_DENIED);
 		assert_true(cl.answer.forbidden);
 	}
@@ -606,7 +598,7 @@ test_faults_are_unavailable_and_say_why(void **state)
 
 	(void)state;
 	client_init_plain(&cl);
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
 		a = get(&cl, rows[i].id);
 		if (a->error != ERR_UPSTREAM_UNAVAILABLE)
 			fail_msg("%s: %d %s", rows[i].id, a->error, a->message);
@@ -664,6 +656,20 @@ test_refused_connection(void **state)
 	assert_string_equal(cl.answer.message,
 	    "connection refused by 127.0.0.1:1");
 	assert_true(cl.answer.retryable);
+	client_done(&cl);
+}
+
+static void
+test_refused_by_proxy(void **state)
+{
+	struct upstream_http_config cfg = config_for("https://no.test/v1");
+	struct client cl;
+
+	(void)state;
+	cfg.proxy = "http://127.0.0.1:1";
+	client_init(&cl, &cfg);
+	assert_int_equal(get(&cl, "x")->error, ERR_UPSTREAM_UNAVAILABLE);
+	check_message(&cl.answer, "refused by the proxy");
 	client_done(&cl);
 }
 
@@ -764,8 +770,8 @@ test_cancelled_call_is_not_answered(void **state)
 
 	(void)state;
 	client_init_plain(&cl);
-	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-		for (j = 0; j < sizeof(waits) / sizeof(waits[0]); j++) {
+	for (i = 0; i < UNIT_COUNT(ids); i++) {
+		for (j = 0; j < UNIT_COUNT(waits); j++) {
 			if (i == 0 && j > 0)
 				break; /* would be answered */
 			req = request_for(ids[i]);
@@ -981,6 +987,7 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
+	struct secmem_stats stats;
 	char command[64];
 
 	(void)state;
@@ -988,6 +995,9 @@ tear_down(void **state)
 	if (tls.pid != 0)
 		fake_http_stop(&tls);
 	upstream_http_global_done();
+	secmem_get_stats(&stats);
+	assert_int_equal(stats.used_bytes, 0);
+	secmem_done();
 	(void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
 	return system(command) == 0 ? 0 : -1;
 }
@@ -1009,6 +1019,7 @@ main(void)
 		cmocka_unit_test(test_wrong_answers_are_upstream_errors),
 		cmocka_unit_test(test_large_bodies_are_refused),
 		cmocka_unit_test(test_refused_connection),
+		cmocka_unit_test(test_refused_by_proxy),
 		cmocka_unit_test(test_unknown_name),
 		cmocka_unit_test(test_slow_name_server_blocks_nobody),
 		cmocka_unit_test(test_connection_is_used_again),

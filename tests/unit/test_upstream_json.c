@@ -1,18 +1,9 @@
 #include "config.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base64.h"
 #include "err.h"
 #include "msg.h"
+#include "unit.h"
 #include "upstream_json.h"
 
 #define ID "a1b2c3d4-0000-4000-8000-0123456789ab"
@@ -137,8 +128,9 @@ check_refused(const char *body, const char *part)
 static void
 test_documented_secret(void **state)
 {
-	static const char body[] = "{\"id\":\"s1\",\"name\":\"db/prod/password\""
-	    ",\"value\":\"hunter2\",\"version\":3,\"contentType\":\"password\","
+	static const char body[] = "{\"id\":\"s1\",\"name\":"
+	    "\"db/prod/password\",\"value\":\"hunter2\",\"version\":3,"
+	    "\"contentType\":\"password\","
 	    "\"username\":\"app\",\"totpSecret\":null,\"urls\":[{\"url\":"
 	    "\"https://x\"}],\"description\":null,\"notes\":\"a\\nb\","
 	    "\"labels\":[\"prod\"],\"customFields\":[{\"name\":\"user\","
@@ -358,8 +350,8 @@ test_secrets_leave_nothing_in_the_arena(void **state)
 	(void)state;
 	forget();
 	secmem_get_stats(&before);
-	assert_int_equal(read_secret("{" REQUIRED ",\"customFields\":[{\"name\":"
-	    "\"a\",\"value\":\"b\"}],\"labels\":[1,2,{}]}"), 0);
+	assert_int_equal(read_secret("{" REQUIRED ",\"customFields\":[{"
+	    "\"name\":\"a\",\"value\":\"b\"}],\"labels\":[1,2,{}]}"), 0);
 	forget();
 	assert_int_not_equal(read_secret("{" REQUIRED ",\"labels\":[1,{}"), 0);
 	forget();
@@ -376,8 +368,8 @@ test_key_as_json_is_the_body(void **state)
 {
 	static const char body[] = "{" KEY_HEAD ",\"publicKey\":\"AQID\", "
 	    "\"format\":\"raw\",\"name\":\"sign\",\"isActive\":false,"
-	    "\"lastRotatedAt\":\"2026-05-08T12:00:00Z\",\"updatedAt\":"
-	    "\"2020-01-01T00:00:00Z\"}\n";
+	    "\"lastRotatedAt\":\"2026-05-08T12:00:00Z\","
+	    "\"updatedAt\":\"2020-01-01T00:00:00Z\"}\n";
 
 	(void)state;
 	assert_int_equal(read_key(REF_FORMAT_JSON, body), 0);
@@ -447,7 +439,7 @@ test_wrong_keys_are_refused(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
 		if (read_key(rows[i].format, rows[i].body) !=
 		    ERR_UPSTREAM_ERROR)
 			fail_msg("%d for %s", answer.error, rows[i].body);
@@ -486,7 +478,7 @@ test_base64(void **state)
 	size_t i, len;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
 		len = 0;
 		if (base64_decode(view_of(rows[i].text), bytes, &len) !=
 		    rows[i].error)
@@ -531,9 +523,10 @@ test_list_of_keys(void **state)
 {
 	(void)state;
 	assert_int_equal(read_list(UPSTREAM_LIST_KEYS, 1, "{\"keys\":["
-	    "{\"id\":\"a\",\"name\":\"n\",\"version\":1,\"status\":\"inactive\","
-	    "\"lastRotatedAt\":\"2026-05-08T12:00:00Z\",\"updatedAt\":"
-	    "\"2020-01-01T00:00:00Z\"},{\"id\":\"b\",\"name\":\"m\","
+	    "{\"id\":\"a\",\"name\":\"n\",\"version\":1,\"status\":"
+	    "\"inactive\",\"lastRotatedAt\":\"2026-05-08T12:00:00Z\","
+	    "\"updatedAt\":\"2020-01-01T00:00:00Z\"},"
+	    "{\"id\":\"b\",\"name\":\"m\","
 	    "\"status\":\"active\"}]}"), 0);
 	assert_false(answer.page->rows[0].is_active);
 	assert_true(answer.page->rows[0].updated_at == NOON);
@@ -552,7 +545,7 @@ test_list_envelopes(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(bodies); i++) {
 		assert_int_equal(read_list(UPSTREAM_LIST_SECRETS, 1,
 		    bodies[i]), 0);
 		assert_int_equal(answer.page->count, 1);
@@ -590,7 +583,7 @@ test_has_more_is_worked_out(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
 		(void)snprintf(body, sizeof(body), "{\"items\":[" ROW("a") ","
 		    ROW("b") "]%s", rows[i].rest);
 		assert_int_equal(read_list(UPSTREAM_LIST_SECRETS, rows[i].page,
@@ -607,8 +600,9 @@ static void
 test_odd_rows_do_not_hide_the_others(void **state)
 {
 	(void)state;
-	assert_int_equal(read_list(UPSTREAM_LIST_SECRETS, 1, "[{\"name\":\"n\"},"
-	    "{\"id\":\"a/b\",\"name\":\"n\"},{\"id\":\"ok\",\"version\":1},"
+	assert_int_equal(read_list(UPSTREAM_LIST_SECRETS, 1, "[{\"name\":"
+	    "\"n\"},{\"id\":\"a/b\",\"name\":\"n\"},"
+	    "{\"id\":\"ok\",\"version\":1},"
 	    "{\"id\":\"nul\",\"name\":\"a\\u0000b\",\"version\":1,"
 	    "\"expiresAt\":\"EVIL\"}]"), 0);
 	assert_int_equal(answer.page->count, 2);
@@ -657,7 +651,7 @@ test_reasons(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
 		assert_int_equal(upstream_json_reason(view_of(rows[i].body),
 		    scope), rows[i].reason);
 		assert_string_equal(scope, rows[i].scope);
