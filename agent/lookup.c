@@ -402,6 +402,19 @@ lookup_at_once(struct lookup *lk, const struct lookup_in *in,
 	return false;
 }
 
+/*
+ * Does the read that was waited for answer this caller?  One that joined it
+ * after it was sent, and wants a newer word, waits for another.  But one that
+ * was never sent is no older than anybody: while the service is given up, the
+ * next would fail as it did, at once, and so on for ever.
+ */
+static bool
+lookup_attempt_counts(const struct lookup *lk)
+{
+	return !lk->fresh || lk->attempt_sent > lk->since ||
+	    (lk->attempt_sent == 0 && lk->attempt_error != 0);
+}
+
 static enum lookup_step
 lookup_entry(struct lookup *lk, const struct lookup_in *in, struct view id,
     const struct now *now, struct fetch_result *result,
@@ -413,7 +426,7 @@ lookup_entry(struct lookup *lk, const struct lookup_in *in, struct view id,
 	};
 	struct cache_entry *e = cache_find(in->cache, &key);
 
-	if (lk->attempted && (!lk->fresh || lk->attempt_sent > lk->since))
+	if (lk->attempted && lookup_attempt_counts(lk))
 		return lookup_after(lk, in, e, now, result);
 	if (e != NULL && lookup_at_once(lk, in, e, now, result)) {
 		cache_touch(in->cache, e, now);
@@ -459,7 +472,7 @@ lookup_listing(const struct lookup *lk, const struct lookup_in *in,
 		result->age_ms = age;
 		return LOOKUP_DONE;
 	}
-	if (lk->names_done) {
+	if (lk->names_done && lk->names_error != 0) {
 		lookup_fail(result, lk->names_error, "%s", lk->names_message);
 		return LOOKUP_DONE;
 	}
@@ -468,6 +481,7 @@ lookup_listing(const struct lookup *lk, const struct lookup_in *in,
 		    "no listing is cached, and the service was not to be asked");
 		return LOOKUP_DONE;
 	}
+	/* also after a renewal that had been sent before this caller came */
 	return LOOKUP_NAMES;
 }
 

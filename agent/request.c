@@ -154,6 +154,12 @@ request_put_object(struct out *out, uint64_t id, uint16_t flags,
 	m->meta.updated_at = o->updated_at;
 	m->meta.expires_at = o->expires_at;
 	msg_result_encode(&wr, flags, id, m, external);
+	if (wr.failed) {
+		/* bytes of a value without their head would be taken for one */
+		request_put_error(out, id, flags, m->index,
+		    ERR_INTERNAL, NULL);
+		return;
+	}
 	out_commit(out, &wr);
 	if (external)
 		out_external(out, o, m->value);
