@@ -434,7 +434,11 @@ fetch_step(struct fetch *f, struct lookup *lk, const struct now *now,
 			*ret_list = &(*ret_reading)->waits;
 			job_set_waited((*ret_reading)->job, true);
 		} else if (e->object == NULL) {
-			cache_drop(f->cache, e);
+			/*
+			 * Dropped when it is due: fetch_read_cb(), further up
+			 * the stack, may still look at it.
+			 */
+			cache_refresh_failed(f->cache, e, r, 0, now);
 		}
 	} else if (step == LOOKUP_NAMES) {
 		r = names_renew(f->names, lk->kind, true, now);

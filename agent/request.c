@@ -8,6 +8,7 @@
 
 #include "audit.h"
 #include "err.h"
+#include "hash.h"
 #include "list.h"
 #include "lookup.h"
 #include "msg.h"
@@ -120,6 +121,11 @@ request_select(const struct ref *ref, const struct object *o,
 		m->value = object_value(o);
 		return 0;
 	}
+	if (ref->field.len == 4 && memcmp(ref->field.p, "totp", 4) == 0) {
+		(void)snprintf(why, why_size,
+		    "one-time codes are not available in this version");
+		return ERR_UNSUPPORTED;
+	}
 	/* the seed of one-time codes stays here, whatever is asked */
 	if (!(ref->field.len == 10 &&
 	    memcmp(ref->field.p, "totpSecret", 10) == 0) &&
@@ -130,7 +136,7 @@ request_select(const struct ref *ref, const struct object *o,
 		return 0;
 	}
 	(void)snprintf(why, why_size, "this secret has no field of that name, "
-	    "or it is not set; set are: %s",
+	    "or it is not set; set are: value, %s",
 	    object_field_names(o, names, sizeof(names)));
 	return ERR_NOT_FOUND;
 }
@@ -148,9 +154,37 @@ request_put_object(struct out *out, uint64_t id, uint16_t flags,
 	m->meta.updated_at = o->updated_at;
 	m->meta.expires_at = o->expires_at;
 	msg_result_encode(&wr, flags, id, m, external);
+	if (wr.failed) {
+		/* bytes of a value without their head would be taken for one */
+		request_put_error(out, id, flags, m->index,
+		    ERR_INTERNAL, NULL);
+		return;
+	}
 	out_commit(out, &wr);
 	if (external)
 		out_external(out, o, m->value);
+}
+
+/*
+ * Was this read of this connection recorded a moment ago?  A program that
+ * reads the same thing again and again makes one line in the journal, not a
+ * flood; a file of its own gets every one.
+ */
+static bool
+request_is_told(struct session *s, struct view ref)
+{
+	uint64_t mark;
+	size_t i;
+
+	if (audit_wants_all(s->env->audit))
+		return false;
+	mark = hash_bytes(&s->env->audit_key, ref.p, ref.len);
+	for (i = 0; i < SESSION_TOLD; i++) {
+		if (s->told[i] == mark)
+			return true;
+	}
+	s->told[s->told_next++ % SESSION_TOLD] = mark;
+	return false;
 }
 
 /* What was found, or the field of it that was asked for. */
@@ -175,8 +209,9 @@ request_put_found(struct session *s, struct out *out, uint8_t type,
 	if (item->freshness != MSG_FRESH)
 		s->env->metrics->stale_served++;
 	request_put_object(out, id, flags, item->object, &m);
-	audit_record(s->env->audit, s->peer, request_operation(type),
-	    item->ref, 0, NULL);
+	if (!request_is_told(s, item->ref))
+		audit_record(s->env->audit, s->peer, request_operation(type),
+		    item->ref, 0, NULL);
 }
 
 #define REQUEST_DENIED_TEXT \
