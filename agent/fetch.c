@@ -142,6 +142,13 @@ fetch_free(struct fetch *f)
 	free(f);
 }
 
+void
+fetch_configure(struct fetch *f, const struct fetch_config *cfg)
+{
+	f->cfg = *cfg;
+	cache_configure(f->cache, &cfg->cache);
+}
+
 struct cache *
 fetch_cache(struct fetch *f)
 {
@@ -457,7 +464,7 @@ fetch_continue(struct fetch_wait *w, const struct now *now)
 
 static int
 fetch_wait_new(struct fetch *f, const struct lookup *lk,
-    struct wait_list *list, struct reading *rd, fetch_cb *cb, void *arg,
+    struct wait_list *list, struct reading *rd, fetch_cb *cb,
     struct fetch_wait **ret_wait)
 {
 	struct fetch_wait *w;
@@ -471,7 +478,7 @@ fetch_wait_new(struct fetch *f, const struct lookup *lk,
 		memcpy(w->name, lk->name.p, lk->name.len);
 	w->lookup.name.p = (const uint8_t *)w->name;
 	w->cb = cb;
-	w->arg = arg;
+	w->arg = NULL;
 	w->reading = rd;
 	w->on = list;
 	TAILQ_INSERT_TAIL(list, w, link);
@@ -482,7 +489,7 @@ fetch_wait_new(struct fetch *f, const struct lookup *lk,
 static int
 fetch_begin(struct fetch *f, struct lookup *lk, bool quiet,
     const struct now *now, struct fetch_result *result, fetch_cb *cb,
-    void *arg, struct fetch_wait **ret_wait)
+    struct fetch_wait **ret_wait)
 {
 	struct wait_list *list;
 	struct reading *rd;
@@ -494,7 +501,7 @@ fetch_begin(struct fetch *f, struct lookup *lk, bool quiet,
 	}
 	if (!quiet)
 		f->metrics->misses++;
-	if (fetch_wait_new(f, lk, list, rd, cb, arg, ret_wait) != 0) {
+	if (fetch_wait_new(f, lk, list, rd, cb, ret_wait) != 0) {
 		lookup_fail(result, ERR_BUSY, "out of memory");
 		return 0;
 	}
@@ -504,23 +511,29 @@ fetch_begin(struct fetch *f, struct lookup *lk, bool quiet,
 int
 fetch_get(struct fetch *f, const struct fetch_query *q,
     const struct now *now, struct fetch_result *result, fetch_cb *cb,
-    void *arg, struct fetch_wait **ret_wait)
+    struct fetch_wait **ret_wait)
 {
 	struct lookup lk;
 
 	lookup_init(&lk, q, jobs_now(f->jobs));
-	return fetch_begin(f, &lk, q->quiet, now, result, cb, arg, ret_wait);
+	return fetch_begin(f, &lk, q->quiet, now, result, cb, ret_wait);
 }
 
 int
 fetch_list(struct fetch *f, enum ref_kind kind, const struct fetch_query *q,
     const struct now *now, struct fetch_result *result, fetch_cb *cb,
-    void *arg, struct fetch_wait **ret_wait)
+    struct fetch_wait **ret_wait)
 {
 	struct lookup lk;
 
 	lookup_init_listing(&lk, q, kind, jobs_now(f->jobs));
-	return fetch_begin(f, &lk, true, now, result, cb, arg, ret_wait);
+	return fetch_begin(f, &lk, true, now, result, cb, ret_wait);
+}
+
+void
+fetch_set_arg(struct fetch_wait *w, void *arg)
+{
+	w->arg = arg;
 }
 
 /* A listing has been renewed, or not. */
@@ -703,6 +716,17 @@ fetch_identify(struct fetch *f, const struct ref *ref,
 	*ret_name = m.by_id->object != NULL ? object_name(m.by_id->object)
 	    : (struct view){ NULL, 0 };
 	return 0;
+}
+
+bool
+fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text)
+{
+	struct listing *l = names_listing(f->names, kind);
+	const struct cache_key key = { .kind = kind, .id = text };
+
+	return lookup_looks_like_id(text) ||
+	    cache_find(f->cache, &key) != NULL ||
+	    (l != NULL && listing_by_id(l, text) != NULL);
 }
 
 void

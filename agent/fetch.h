@@ -71,6 +71,9 @@ struct fetch *fetch_new(struct event_base *base, struct upstream *up,
 /* All waits must have been cancelled. */
 void fetch_free(struct fetch *f);
 
+/* Other settings from now on; max_in_flight stays. */
+void fetch_configure(struct fetch *f, const struct fetch_config *cfg);
+
 /*
  * Answer now if that can be, else start or join what it takes.
  * Returns 0 with *result filled (an error in it, perhaps), or ERR_AGAIN: cb
@@ -78,12 +81,15 @@ void fetch_free(struct fetch *f);
  */
 int fetch_get(struct fetch *f, const struct fetch_query *q,
     const struct now *now, struct fetch_result *result, fetch_cb *cb,
-    void *arg, struct fetch_wait **ret_wait);
+    struct fetch_wait **ret_wait);
 
 /* The listing of the secrets or keys; otherwise as fetch_get(). */
 int fetch_list(struct fetch *f, enum ref_kind kind, const struct fetch_query *q,
     const struct now *now, struct fetch_result *result, fetch_cb *cb,
-    void *arg, struct fetch_wait **ret_wait);
+    struct fetch_wait **ret_wait);
+
+/* The argument of cb: to be set before the loop goes on. */
+void fetch_set_arg(struct fetch_wait *w, void *arg);
 
 /*
  * The caller's time is up: the best that is cached within its terms, else
@@ -110,6 +116,12 @@ size_t fetch_purge_all(struct fetch *f);
  */
 int fetch_identify(struct fetch *f, const struct ref *ref,
     struct view *ret_id, struct view *ret_name);
+
+/*
+ * Is this text the id of something, or does it look like one, so that a name
+ * which the service gives decides about it?
+ */
+bool fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text);
 
 /* Mark as never to be evicted once it is cached (preload). */
 void fetch_keep(struct fetch *f, const struct ref *ref);

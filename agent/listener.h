@@ -21,12 +21,16 @@ struct listener_config {
 				 * inherited socket bound to path */
 };
 
-/* A new connection: non-blocking, close-on-exec; the callee owns fd. */
+/*
+ * A new connection: non-blocking, close-on-exec; the callee owns fd, and may
+ * pause, resume or free the listener.
+ */
 typedef void listener_cb(void *arg, int fd);
 
 /*
- * Take over an inherited socket bound to path, else bind one: the directory
- * must exist; PATH.lock is locked for the life of the daemon; a dead socket
+ * Take over an inherited socket bound to path, else bind one.  If the
+ * directory is missing it is made (0755 by root, else 0700), but not its
+ * parents; PATH.lock is locked for the life of the daemon; a dead socket
  * at path is replaced, one that answers or any other kind of file is left
  * alone and is an error.
  * Returns 0, or ERR_BUSY (another daemon), ERR_DENIED, ERR_NOT_FOUND,

@@ -109,11 +109,7 @@ lookup_is_uuid(struct view text)
 	return true;
 }
 
-/*
- * Does it look like an id more than like a name?  Then it is tried as one
- * before a listing is asked for (upstream-api.md, section 1, "Ids").
- */
-static bool
+bool
 lookup_looks_like_id(struct view text)
 {
 	return lookup_is_uuid(text) || (text.len > 4 &&

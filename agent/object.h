@@ -63,6 +63,13 @@ int object_field(const struct object *o, struct view name,
     struct object_field *ret);
 
 /*
+ * Walk the fields in the order of the service, without id and name.  *pos
+ * starts at 0.  False after the last.
+ */
+bool object_next_field(const struct object *o, size_t *pos,
+    struct object_field *ret);
+
+/*
  * The names of the fields that are set, ", " between them, for a message;
  * totpSecret is named as "totp".  Cut with "..." if it does not fit.
  */
@@ -73,6 +80,9 @@ const char *object_field_names(const struct object *o, char *buf, size_t size);
  * What the cache's byte budget counts.
  */
 size_t object_bytes(const struct object *o);
+
+/* The static text of a field that every secret may have, else NULL. */
+const char *object_known_field(struct view name);
 
 /* --- building the packed fields; only upstream_json does --- */
 

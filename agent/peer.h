@@ -26,11 +26,18 @@ struct peer *peer_new(int fd);
 struct peer *peer_new_fake(uid_t uid, gid_t gid, const gid_t *groups,
     size_t ngroups, const char *unit, const char *exe);
 
+/*
+ * A caller of the HTTP socket on loopback: no user of the system, so only
+ * rules with user=http are about it.  NULL for no memory.
+ */
+struct peer *peer_new_http(void);
+
 void peer_free(struct peer *p);
 
 uid_t peer_uid(const struct peer *p);
 gid_t peer_gid(const struct peer *p);
 pid_t peer_pid(const struct peer *p);
+bool peer_is_http(const struct peer *p);
 bool peer_in_group(const struct peer *p, gid_t gid);
 
 /*

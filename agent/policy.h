@@ -35,18 +35,34 @@ enum policy_verdict {
 
 struct policy *policy_new(bool root_needs_rule);
 void policy_free(struct policy *pol);
+void policy_set_root_needs_rule(struct policy *pol, bool root_needs_rule);
 
-/* --- building, by settings --- */
+/*
+ * --- building, by settings ---
+ *
+ * user=http is about peer_new_http(), user=* about every user of the system
+ * (and not about http).
+ */
 
 /* Start a rule; what follows goes into it.  Returns 0 or ERR_NOMEM. */
 int policy_rule_begin(struct policy *pol, const char *title);
 /*
  * key: user group unit exe secrets keys paths operations; value: its
- * comma-separated text.  Returns 0, ERR_NOT_FOUND for an unknown key,
+ * comma-separated text.  Users and groups are looked up now, which may block:
+ * never on behalf of a client.  Returns 0, ERR_NOT_FOUND for an unknown key,
  * ERR_BAD_REQUEST with a sentence in why, or ERR_NOMEM.
  */
 int policy_rule_set(struct policy *pol, const char *key, const char *value,
     char *why, size_t why_size);
+/*
+ * Is the rule complete?  ERR_BAD_REQUEST with a sentence in why if it does not
+ * say who; it then matches nobody.
+ */
+int policy_rule_end(struct policy *pol, char *why, size_t why_size);
+
+/* The keys of a rule and the names of the operations; NULL-terminated. */
+extern const char *const policy_keys[];
+extern const char *const policy_operations[];
 
 /* --- asking --- */
 
@@ -64,6 +80,15 @@ enum policy_verdict policy_check(const struct policy *pol, struct peer *peer,
 /* Do peer's rules for op cover every name of that kind (or need none)? */
 bool policy_covers_all(const struct policy *pol, struct peer *peer,
     enum policy_op op, enum ref_kind kind);
+
+/*
+ * May peer `call` method path?  path: below /api/v1 (which may be there too),
+ * with or without a query, which is not looked at.  It is judged in its
+ * percent-decoded form; one that could mean another to the service ("..",
+ * "%2f", "//") is denied to everyone whom a rule would have to allow it.
+ */
+bool policy_check_call(const struct policy *pol, struct peer *peer,
+    const char *method, struct view path, const char **ret_title);
 
 /* op without a thing: purge --all, drill. */
 bool policy_may(const struct policy *pol, struct peer *peer, enum policy_op op);

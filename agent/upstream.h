@@ -25,6 +25,9 @@ enum upstream_op {
 	UPSTREAM_LIST_KEYS,	/* GET /keys?page=… */
 };
 
+/* Can the service have that for an id: 1 to 128 of [A-Za-z0-9_-]? */
+bool upstream_id_valid(struct view id);
+
 struct upstream_request {
 	enum upstream_op op;
 	struct view id;		/* reads; copied by start */

@@ -35,7 +35,7 @@ wr_patch_u32(struct wr *wr, size_t off, uint32_t v)
 {
 	if (wr->failed)
 		return;
-	/* out of what was written: a fault of the caller, but not a stray write */
+	/* a fault of the caller, but not a stray write */
 	if (off > wr->len || wr->len - off < 4) {
 		wr_fail(wr);
 		return;

@@ -45,8 +45,8 @@ struct frame {
 /*
  * Cut the first frame off p[0..len).  max_body: FRAME_REQUEST_MAX or
  * FRAME_ANSWER_MAX.
- * Returns 0; ERR_AGAIN if bytes are missing (ret_frame->total then is what a whole
- * frame needs, or FRAME_HEADER_LEN while even the header is incomplete);
+ * Returns 0; ERR_AGAIN if bytes are missing (ret_frame->total then is what a
+ * whole frame needs, or FRAME_HEADER_LEN while even the header is incomplete);
  * ERR_TOO_LARGE if its length is over max_body, or ERR_UNSUPPORTED if its
  * version is not FRAME_VERSION or a critical flag or FRAME_FD is set.
  * ret_frame has the header's values then, and total is 0 after the first two:

@@ -356,11 +356,14 @@ next_nested(struct view *pos, uint16_t wanted, struct view *ret_content)
 
 	rd_init(&rd, pos->p, pos->len);
 	while (take_field(&rd, &tag, ret_content)) {
-		if (tag != wanted)
-			continue;
-		pos->p = rd.p;
-		pos->len = rd.len;
-		return 0;
+		if (tag == wanted) {
+			pos->p = rd.p;
+			pos->len = rd.len;
+			return 0;
+		}
+		/* version 1 has none that it knows */
+		if ((tag & TAG_CRITICAL) != 0)
+			return ERR_UNSUPPORTED;
 	}
 	pos->len = 0;
 	return rd.failed ? ERR_BAD_REQUEST : ERR_AGAIN;

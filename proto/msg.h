@@ -4,8 +4,9 @@
  *
  * Decoders take the body of a frame and fill a struct whose views point into
  * it.  They return 0, ERR_BAD_REQUEST, or ERR_UNSUPPORTED for a critical
- * field they do not know.  Encoders append one whole frame to wr, whose latch
- * tells overflow.
+ * field or value they do not know.  Encoders append one whole frame to wr,
+ * whose latch tells overflow, or a name or value over its limit; messages and
+ * texts of STAT are cut instead.
  */
 #ifndef PROTO_MSG_H
 #define PROTO_MSG_H
@@ -76,7 +77,11 @@ struct msg_refs {
 size_t msg_refs_begin(struct wr *wr, uint8_t type, uint64_t id,
     const struct msg_terms *terms, bool all);
 void msg_refs_add(struct wr *wr, const char *ref, size_t len);
-/* Either 1 to 256 references or ALL; anything else is ERR_BAD_REQUEST. */
+/*
+ * Either 1 to 256 references or ALL; anything else is ERR_BAD_REQUEST.  The
+ * three messages are not told apart: that GET has no ALL, and which terms
+ * count for the others, is the caller's to know.
+ */
 int msg_refs_decode(struct view body, struct msg_refs *ret);
 /* The next reference, in order; false after the last. */
 bool msg_refs_next(struct msg_refs *m, struct view *ret_ref);
@@ -141,7 +146,7 @@ void msg_row_add(struct wr *wr, const struct msg_row *row);
 void msg_rows_end(struct wr *wr, size_t start, const struct msg_meta *meta);
 /*
  * Walk the rows: *pos starts as the body and is advanced.  Returns 0 with a
- * row, ERR_AGAIN at the end, or ERR_BAD_REQUEST.
+ * row, ERR_AGAIN at the end, or as a decoder: then do not go on.
  */
 int msg_row_next(struct view *pos, struct msg_row *ret_row);
 /* Freshness and age of the listing, MSG_FRESHNESS_NONE if not in this frame. */

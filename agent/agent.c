@@ -1,0 +1,491 @@
+#include "config.h"
+
+#include "agent.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "apikey.h"
+#include "audit.h"
+#include "clock.h"
+#include "conn.h"
+#include "err.h"
+#include "fetch.h"
+#include "harden.h"
+#include "limit.h"
+#include "listener.h"
+#include "log.h"
+#include "notify.h"
+#include "preload.h"
+#include "secmem.h"
+#include "session.h"
+#include "signals.h"
+#include "status.h"
+#include "timers.h"
+#include "upstream_http.h"
+
+#define AGENT_STATUS_MS 15000	/* between two STATUS= */
+#define AGENT_WHY 512
+
+/* Secret memory kept back for transfers, keys and buffers. */
+#define AGENT_HEADROOM_BYTES (2u << 20)
+/* Address space beyond twice the cache: connections to the service, mostly. */
+#define AGENT_RESERVE_BYTES (256u << 20)
+
+struct agent {
+	struct settings *settings;
+	char *path;
+	struct event_base *base;
+	struct signals *signals;
+	struct secmem key;	/* empty: upstream has it */
+	struct upstream *upstream;
+	struct metrics metrics;
+	struct fetch *fetch;
+	struct audit *audit;
+	struct session_env env;
+	struct conns *conns;
+	struct listener *listener;
+	struct preload *preload;
+	struct timer *status;
+	struct timer *watchdog;
+	bool ready;
+	char missing[AGENT_WHY]; /* of preload */
+};
+
+/* --- before everything --- */
+
+int
+agent_init_process(const struct settings *settings)
+{
+	const struct secmem_config memory = {
+		.reserve_bytes = settings->max_memory * 2 + AGENT_RESERVE_BYTES,
+		.headroom_bytes = AGENT_HEADROOM_BYTES,
+		.backing = SECMEM_BACKING_AUTO,
+	};
+	char why[AGENT_WHY];
+	int r;
+
+	r = harden_process(settings->max_connections, why, sizeof(why));
+	if (r != 0) {
+		log_error("%s", why);
+		return r;
+	}
+	r = secmem_init(&memory);
+	if (r != 0) {
+		log_error("%s", secmem_strerror(r));
+		return ERR_NOMEM;
+	}
+	event_set_mem_functions(secmem_malloc, secmem_realloc, secmem_free);
+	r = upstream_http_global_init();
+	if (r != 0)
+		log_error("cannot lead the libraries' allocations into secret "
+		    "memory; is something preloaded that allocates first?");
+	return r;
+}
+
+void
+agent_done_process(void)
+{
+	upstream_http_global_done();
+	libevent_global_shutdown();
+	secmem_done();
+}
+
+/* --- the service --- */
+
+static bool
+agent_reload_key(void *arg)
+{
+	struct agent *a = arg;
+	struct secmem key = { NULL, 0 };
+	char why[AGENT_WHY];
+	bool other;
+
+	if (apikey_read(a->settings->api_key_file, &key, why,
+	    sizeof(why)) != 0) {
+		log_error("%s", why);
+		return false;
+	}
+	other = !secmem_equal(&key, &a->key);
+	if (other) {
+		log_notice("the API key has changed; using the new one");
+		secmem_free_bytes(&a->key);
+		if (secmem_copy(&a->key, secmem_bytes(&key), secmem_len(&key),
+		    SECMEM_LIBRARY) != 0)
+			other = false;
+		else
+			a->upstream->ops->set_key(a->upstream, &key);
+	}
+	secmem_free_bytes(&key);
+	return other;
+}
+
+static void
+agent_tell_status(struct agent *a)
+{
+	struct now now;
+	char line[AGENT_WHY];
+
+	clock_read(&now);
+	(void)status_line(&a->env, &now, line, sizeof(line));
+	if (a->missing[0] != '\0')
+		notify_status("%s; not held: %s", line, a->missing);
+	else
+		notify_status("%s", line);
+}
+
+static void
+agent_state_changed(void *arg)
+{
+	struct agent *a = arg;
+	struct jobs_stats stats;
+
+	fetch_get_stats(a->fetch, &stats);
+	switch (stats.state) {
+	case JOBS_OK:
+		log_notice("the service answers");
+		break;
+	case JOBS_DOWN:
+		log_warning("the service cannot be reached; what is cached "
+		    "goes on being served");
+		break;
+	case JOBS_UNAUTHORIZED:
+		log_error("the service refuses the API key; what is cached is "
+		    "wiped after unauthorized-grace unless a good one is put "
+		    "in its place");
+		break;
+	case JOBS_UNKNOWN:
+		break;
+	}
+	agent_tell_status(a);
+}
+
+static void
+agent_wiped(void *arg)
+{
+	(void)arg;
+	log_error("unauthorized-grace is over: everything cached was wiped");
+}
+
+static struct fetch_config
+agent_fetch_config(const struct settings *s)
+{
+	return (struct fetch_config){
+		.cache = {
+			.max_bytes = s->max_memory,
+			.refresh_interval_ms = s->refresh_interval_ms,
+			.refresh_lead_ms = s->refresh_lead_ms,
+			.reread_interval_ms = s->reread_interval_ms,
+			.max_stale_ms = s->max_stale_ms,
+			.negative_ttl_ms = s->negative_ttl_ms,
+			.idle_evict_ms = s->idle_evict_ms,
+			.serve_expired_ms = s->serve_expired_ms,
+		},
+		.unauthorized_grace_ms = s->unauthorized_grace_ms,
+		.max_in_flight = s->max_in_flight,
+	};
+}
+
+static int
+agent_build_upstream(struct agent *a)
+{
+	const struct settings *s = a->settings;
+	const struct upstream_http_config http = {
+		.url = s->url,
+		.ca_file = s->ca_file,
+		.pinned_public_key = s->pinned_public_key,
+		.proxy = s->proxy,
+		.connect_timeout_ms = s->connect_timeout_ms,
+		.request_timeout_ms = s->request_timeout_ms,
+		.max_response = s->max_response,
+		.max_connections = s->max_in_flight,
+	};
+	const struct fetch_config cfg = agent_fetch_config(s);
+	const struct fetch_hooks hooks = {
+		.reload_key = agent_reload_key,
+		.state_changed = agent_state_changed,
+		.wiped = agent_wiped,
+		.arg = a,
+	};
+	struct secmem copy = { NULL, 0 };
+	char why[AGENT_WHY];
+	int r;
+
+	r = apikey_read(s->api_key_file, &a->key, why, sizeof(why));
+	if (r != 0) {
+		log_error("%s", why);
+		return r;
+	}
+	r = secmem_copy(&copy, secmem_bytes(&a->key), secmem_len(&a->key),
+	    SECMEM_LIBRARY);
+	if (r == 0)
+		r = upstream_http_new(a->base, &http, &copy, &a->upstream);
+	secmem_free_bytes(&copy);
+	if (r != 0) {
+		log_error("cannot set up the connection to %s: %s", s->url,
+		    err_text(r));
+		return r;
+	}
+	a->fetch = fetch_new(a->base, a->upstream, &cfg, &hooks, &a->metrics);
+	return a->fetch != NULL ? 0 : ERR_NOMEM;
+}
+
+/* --- the socket --- */
+
+static int
+agent_build_audit(struct agent *a)
+{
+	char why[AGENT_WHY];
+
+	a->audit = audit_new(a->settings->audit_log, why, sizeof(why));
+	if (a->audit == NULL) {
+		log_error("%s", why);
+		return ERR_BAD_REQUEST;
+	}
+	return 0;
+}
+
+static int
+agent_build_sockets(struct agent *a)
+{
+	const struct settings *s = a->settings;
+	const struct listener_config cfg = {
+		.path = s->socket,
+		.mode = s->socket_mode,
+		.group = s->socket_group,
+	};
+	char why[AGENT_WHY];
+	int r;
+
+	a->env.base = a->base;
+	a->env.fetch = a->fetch;
+	a->env.settings = s;
+	a->env.policy_generation = 1;
+	a->env.audit = a->audit;
+	a->env.metrics = &a->metrics;
+	a->env.limit = limit_new(s->max_requests_per_second);
+	a->conns = conns_new(a->base, &a->env, s->max_connections);
+	if (a->env.limit == NULL || a->conns == NULL)
+		return ERR_NOMEM;
+	r = listener_new(a->base, &cfg, conns_accept, a->conns, why,
+	    sizeof(why), &a->listener);
+	if (r != 0)
+		log_error("%s", why);
+	return r;
+}
+
+/* --- signals and timers --- */
+
+/*
+ * What a reload cannot change is said; the rest is in force for the next
+ * request of connections that are already open.
+ */
+static void
+agent_reload(struct agent *a)
+{
+	struct settings *fresh = NULL;
+	struct limit *limit;
+	struct fetch_config cfg;
+
+	notify_reloading();
+	if (settings_load(a->path, stderr, &fresh) != 0) {
+		log_error("the new configuration is faulty; the running one "
+		    "stays in force");
+		notify_status("reload failed: the new configuration is faulty; "
+		    "the running one stays in force");
+		notify_ready();
+		return;
+	}
+	if (strcmp(fresh->url, a->settings->url) != 0 ||
+	    strcmp(fresh->socket, a->settings->socket) != 0)
+		log_warning("url= and socket= change with a restart only");
+	cfg = agent_fetch_config(fresh);
+	fetch_configure(a->fetch, &cfg);
+	limit = limit_new(fresh->max_requests_per_second);
+	if (limit != NULL) {
+		limit_free(a->env.limit);
+		a->env.limit = limit;
+	}
+	log_set_level(fresh->log_level);
+	audit_reopen(a->audit);
+	a->env.settings = fresh;
+	a->env.policy_generation++;
+	settings_free(a->settings);
+	a->settings = fresh;
+	(void)agent_reload_key(a);
+	log_notice("configuration read again");
+	notify_ready();
+	agent_tell_status(a);
+}
+
+static void
+agent_signal(void *arg, int signo)
+{
+	struct agent *a = arg;
+
+	if (signo == SIGHUP) {
+		agent_reload(a);
+	} else if (signo == SIGTERM || signo == SIGINT) {
+		log_notice("stopping on %s",
+		    signo == SIGTERM ? "SIGTERM" : "SIGINT");
+		notify_stopping();
+		(void)event_base_loopbreak(a->base);
+	}
+}
+
+static void
+agent_status_cb(void *arg)
+{
+	struct agent *a = arg;
+
+	agent_tell_status(a);
+	timer_set(a->status, AGENT_STATUS_MS);
+}
+
+/* The loop turns, so the daemon makes progress. */
+static void
+agent_watchdog_cb(void *arg)
+{
+	struct agent *a = arg;
+
+	notify_watchdog();
+	timer_set(a->watchdog, notify_watchdog_ms());
+}
+
+static void
+agent_preloaded(void *arg, const char *missing)
+{
+	struct agent *a = arg;
+
+	if (missing[0] != '\0')
+		log_warning("serving without %s", missing);
+	(void)snprintf(a->missing, sizeof(a->missing), "%s", missing);
+	if (!a->ready) {
+		a->ready = true;
+		log_notice("ready on %s, service %s", a->settings->socket,
+		    a->settings->url);
+		agent_tell_status(a);
+		notify_ready();
+	}
+}
+
+static int
+agent_build_timers(struct agent *a)
+{
+	a->status = timer_new(a->base, agent_status_cb, a);
+	a->watchdog = timer_new(a->base, agent_watchdog_cb, a);
+	a->preload = preload_new(a->base, a->fetch, a->settings,
+	    agent_preloaded, a);
+	if (a->status == NULL || a->watchdog == NULL || a->preload == NULL)
+		return ERR_NOMEM;
+	timer_set(a->status, AGENT_STATUS_MS);
+	if (notify_watchdog_ms() > 0)
+		timer_set(a->watchdog, notify_watchdog_ms());
+	return 0;
+}
+
+static struct event_base *
+agent_event_base(void)
+{
+	struct event_config *cfg = event_config_new();
+	struct event_base *base;
+
+	if (cfg == NULL)
+		return NULL;
+	(void)event_config_set_flag(cfg,
+	    EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+	base = event_base_new_with_config(cfg);
+	event_config_free(cfg);
+	return base;
+}
+
+static void
+agent_warn_unavailable(const struct settings *s)
+{
+	const struct {
+		const char *key;
+		const char *value;
+	} later[] = {
+		{ "credentials-socket", s->credentials_socket },
+		{ "http-socket", s->http_socket },
+		{ "http-listen", s->http_listen },
+		{ "state-file", s->state_file },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+		if (later[i].value != NULL)
+			log_warning("%s= is not available in this version "
+			    "and has no effect", later[i].key);
+	}
+}
+
+int
+agent_new(struct settings *settings, const char *path,
+    struct agent **ret_agent)
+{
+	struct agent *a;
+	struct now now;
+	int r = ERR_NOMEM;
+
+	a = calloc(1, sizeof(*a));
+	if (a == NULL) {
+		settings_free(settings);
+		return ERR_NOMEM;
+	}
+	a->settings = settings;
+	clock_read(&now);
+	a->metrics.start_boot_ms = now.boot_ms;
+	if (path != NULL && (a->path = strdup(path)) == NULL)
+		goto out;
+	agent_warn_unavailable(settings);
+	if ((a->base = agent_event_base()) == NULL ||
+	    (a->signals = signals_new(a->base, agent_signal, a)) == NULL)
+		goto out;
+	if ((r = agent_build_audit(a)) != 0 ||
+	    (r = agent_build_upstream(a)) != 0 ||
+	    (r = agent_build_sockets(a)) != 0 ||
+	    (r = agent_build_timers(a)) != 0)
+		goto out;
+	*ret_agent = a;
+	a = NULL;
+out:
+	if (r == ERR_NOMEM)
+		log_error("out of memory at start");
+	agent_free(a);
+	return r;
+}
+
+int
+agent_run(struct agent *a)
+{
+	return event_base_dispatch(a->base) < 0 ? ERR_INTERNAL : 0;
+}
+
+void
+agent_free(struct agent *a)
+{
+	if (a == NULL)
+		return;
+	preload_free(a->preload);
+	listener_free(a->listener);
+	conns_free(a->conns);
+	limit_free(a->env.limit);
+	fetch_free(a->fetch);
+	if (a->upstream != NULL)
+		a->upstream->ops->free(a->upstream);
+	audit_free(a->audit);
+	timer_free(a->status);
+	timer_free(a->watchdog);
+	signals_free(a->signals);
+	if (a->base != NULL)
+		event_base_free(a->base);
+	secmem_free_bytes(&a->key);
+	settings_free(a->settings);
+	free(a->path);
+	free(a);
+}

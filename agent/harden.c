@@ -1,0 +1,68 @@
+#include "config.h"
+
+#include "harden.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "err.h"
+#include "log.h"
+
+/* Besides the clients': transfers, logs, lock files, the loop's own. */
+#define SPARE_DESCRIPTORS 128
+
+static int
+fail(char *why, size_t why_size, const char *what)
+{
+	(void)snprintf(why, why_size, "%s: %s", what, strerror(errno));
+	return ERR_INTERNAL;
+}
+
+/*
+ * Too few descriptors are no reason to refuse: accepting pauses when they run
+ * out.  But whoever set max-connections should know.
+ */
+static void
+raise_descriptors(unsigned int max_connections)
+{
+	rlim_t need = (rlim_t)max_connections + SPARE_DESCRIPTORS;
+	struct rlimit had;
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &had) != 0 || had.rlim_cur >= need)
+		return;
+	lim = had;
+	lim.rlim_cur = need;
+	if (lim.rlim_max < need)
+		lim.rlim_max = need; /* root may */
+	if (setrlimit(RLIMIT_NOFILE, &lim) == 0)
+		return;
+	had.rlim_cur = had.rlim_max < need ? had.rlim_max : need;
+	(void)setrlimit(RLIMIT_NOFILE, &had);
+	log_warning("max-connections=%u needs %llu file descriptors, the "
+		    "limit is %llu: raise LimitNOFILE= (ulimit -n) or lower "
+		    "max-connections", max_connections,
+	    (unsigned long long)need, (unsigned long long)had.rlim_cur);
+}
+
+int
+harden_process(unsigned int max_connections, char *why, size_t why_size)
+{
+	const struct rlimit none = {0, 0};
+
+	if (setrlimit(RLIMIT_CORE, &none) != 0)
+		return fail(why, why_size, "cannot forbid core dumps");
+#ifndef WITH_SANITIZERS /* LeakSanitizer traces the process it looks at */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return fail(why, why_size, "cannot become undumpable");
+#endif
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return fail(why, why_size, "cannot give up new privileges");
+	(void)umask(077);
+	raise_descriptors(max_connections);
+	return 0;
+}

@@ -1,0 +1,111 @@
+/*
+ * One client's conversation, without its socket: frames in, answers out, and
+ * the requests that wait meanwhile.
+ *
+ * Answers go to the shared struct out while the session is asked to handle
+ * a frame or to render; what gets ready at another time is kept (a few bytes
+ * and a reference each) and the owner is woken to ask for it.
+ *
+ * Event-loop thread only.
+ */
+#ifndef AGENT_SESSION_H
+#define AGENT_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <sys/queue.h>
+
+#include "clock.h"
+#include "fetch.h"
+#include "frame.h"
+#include "metrics.h"
+#include "out.h"
+#include "policy.h"
+
+struct audit;
+struct event_base;
+struct limit;
+struct peer;
+struct request;
+struct settings;
+
+/* What all sessions share; owned by struct agent, replaced in place. */
+struct session_env {
+	struct event_base *base;	/* for deadlines */
+	struct fetch *fetch;
+	const struct settings *settings;
+	unsigned int policy_generation;	/* another after each reload */
+	struct audit *audit;
+	struct limit *limit;
+	struct metrics *metrics;
+	struct ref ref;		/* scratch: too large for many a stack frame */
+};
+
+/* Answered later: one reference of a GET, or a whole LIST. */
+struct session_item {
+	TAILQ_ENTRY(session_item) ready_link;
+	struct request *request;
+	uint16_t index;
+	bool is_ready;
+	bool may_tell;		/* an error may be told as it is: the policy
+				 * allows what was asked for by its text */
+	enum msg_freshness freshness;
+	int error;
+	uint64_t age_ms;
+	struct fetch_wait *wait; /* NULL once ready */
+	struct object *object;
+	struct listing *listing;
+	char *message;		/* NULL: err_text() */
+	struct view ref;	/* its text, within the request */
+};
+
+TAILQ_HEAD(session_ready, session_item);
+TAILQ_HEAD(session_requests, request);
+
+struct session {
+	struct session_env *env;
+	struct peer *peer;	/* owned */
+	void (*wake)(void *arg); /* something is ready; never from within */
+	void *arg;
+	bool hello_sent;
+	bool may_read_all;	/* every secret and key, by policy_seen */
+	unsigned int policy_seen;	/* generation; 0: none yet */
+	size_t waiting;		/* items without an answer */
+	struct session_requests requests;
+	struct session_ready ready;
+};
+
+/* More than this many unanswered references, and no more input is taken. */
+#define SESSION_WAITING_MAX 1024
+
+void session_init(struct session *s, struct session_env *env,
+    struct peer *peer, void (*wake)(void *arg), void *arg);
+/* Cancels what waits; frees the peer. */
+void session_done(struct session *s);
+
+/*
+ * Act on one frame.  out has room for one message; what does not fit is
+ * kept ready.  Returns 0, or an error that ends the connection: an ERROR
+ * frame that says why is then in out.
+ */
+int session_handle(struct session *s, const struct frame *frame,
+    const struct now *now, struct out *out);
+
+/* Answer a frame that could not even be cut. */
+void session_refuse(struct session *s, uint64_t id, int error,
+    const char *message, struct out *out);
+
+/* An ERROR frame, for a request that fails as a whole. */
+void session_error(struct out *out, uint64_t id, int error,
+    const char *message);
+
+/* Put ready answers into out as far as they fit.  True if some are left. */
+bool session_render(struct session *s, struct out *out);
+
+/* May more input be taken? */
+bool session_has_room(const struct session *s);
+/* Is nothing owed to the client? */
+bool session_is_idle(const struct session *s);
+
+#endif /* AGENT_SESSION_H */

@@ -1,0 +1,698 @@
+#include "config.h"
+
+#include "upstream_http.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include <curl/curl.h>
+#include <openssl/crypto.h>
+
+#include "curl_loop.h"
+#include "err.h"
+#include "msg.h"
+#include "upstream_json.h"
+#include "upstream_status.h"
+
+#define URL_EXTRA (MSG_ID_MAX + 64) /* path and query that we add */
+#define HOST_MAX 128
+#define ERROR_BODY_MAX 8192	/* more of a refusal is not looked at */
+#define KEY_HEADER "X-Api-Key: "
+
+static char accept_header[] = "Accept: application/json";
+
+struct upstream_http {
+	struct upstream up;
+	struct curl_loop *loop;
+	struct secmem key;
+	struct upstream_http_config cfg; /* texts are ours */
+	char host[HOST_MAX];	/* "name:port", for messages */
+	TAILQ_HEAD(, upstream_call) calls;
+};
+
+/*
+ * The headers of one transfer, in secret memory in one piece: curl keeps
+ * pointers to them as long as the transfer lasts, and takes no copy.
+ */
+struct headers {
+	struct curl_slist key;
+	struct curl_slist accept;
+	char text[];
+};
+
+struct upstream_call {
+	TAILQ_ENTRY(upstream_call) next;
+	struct upstream_http *http;
+	upstream_cb *cb;
+	void *arg;
+	struct upstream_request req;
+	char id[MSG_ID_MAX + 1]; /* what req.id points at */
+	CURL *easy;
+	CURLcode setup;		/* the first failure to set an option */
+	struct headers *headers;
+	struct secbuf body;
+	size_t skipped;		/* of a refusal's body, not kept */
+	int body_error;		/* why the body was not taken: ERR_* */
+	bool head_done;		/* curl does not mind one that is cut */
+};
+
+/* --- process-wide --- */
+
+static void *
+openssl_malloc(size_t len, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return len == 0 ? NULL : secmem_malloc(len);
+}
+
+static void *
+openssl_realloc(void *p, size_t len, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return secmem_realloc(p, len);
+}
+
+static void
+openssl_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	secmem_free(p);
+}
+
+int
+upstream_http_global_init(void)
+{
+	/* OpenSSL refuses once it has allocated anything. */
+	if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc,
+	    openssl_free) != 1)
+		return ERR_INTERNAL;
+	/* curl would write the secrets of its TLS sessions there. */
+	(void)unsetenv("SSLKEYLOGFILE");
+	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, secmem_malloc,
+	    secmem_free, secmem_realloc, secmem_strdup,
+	    secmem_calloc) != CURLE_OK)
+		return ERR_INTERNAL;
+	return upstream_json_global_init();
+}
+
+void
+upstream_http_global_done(void)
+{
+	curl_global_cleanup();
+	/* Else it does so at exit, when its memory is gone. */
+	OPENSSL_cleanup();
+}
+
+/* --- what went wrong on the way --- */
+
+static void __attribute__((format(printf, 3, 4)))
+unavailable(struct upstream_answer *a, bool retryable, const char *fmt, ...)
+{
+	va_list ap;
+
+	a->error = ERR_UPSTREAM_UNAVAILABLE;
+	a->retryable = retryable;
+	va_start(ap, fmt);
+	(void)vsnprintf(a->message, sizeof(a->message), fmt, ap);
+	va_end(ap);
+}
+
+static void
+connect_failed(const struct upstream_call *c, struct upstream_answer *a)
+{
+	const char *host = c->http->host;
+	long e = 0;
+
+	if (c->http->cfg.proxy != NULL)
+		host = "the proxy or by what it connects to";
+	(void)curl_easy_getinfo(c->easy, CURLINFO_OS_ERRNO, &e);
+	if (e == ECONNREFUSED)
+		unavailable(a, true, "connection refused by %s", host);
+	else if (e == ENETUNREACH || e == EHOSTUNREACH)
+		unavailable(a, true, "no route to %s", host);
+	else
+		unavailable(a, true, "no connection to %s", host);
+}
+
+static void
+timed_out(const struct upstream_call *c, struct upstream_answer *a)
+{
+	const struct upstream_http_config *cfg = &c->http->cfg;
+	curl_off_t us = 0;
+
+	/* Set once the request could be sent. */
+	(void)curl_easy_getinfo(c->easy, CURLINFO_PRETRANSFER_TIME_T, &us);
+	if (us == 0)
+		unavailable(a, true, "timed out: no connection to %s within "
+		    "%llu ms", c->http->host,
+		    (unsigned long long)cfg->connect_timeout_ms);
+	else
+		unavailable(a, true, "timed out: no whole answer from %s "
+		    "within %llu ms", c->http->host,
+		    (unsigned long long)cfg->request_timeout_ms);
+}
+
+/* Numbers of X509_V_ERR_*, which curl passes on. */
+static const char *
+verify_text(long result)
+{
+	switch (result) {
+	case 0:
+	case 1: /* what curl begins with; it looks at the name first */
+	case 62:
+	case 64:
+		return "is for another name; check the upstream url";
+	case 9:
+		return "is not valid yet; check the clock";
+	case 10:
+		return "has expired";
+	case 2:
+	case 18:
+	case 19:
+	case 20:
+	case 21:
+		return "is from no known authority; for a private one set "
+		    "ca-file";
+	default:
+		return "cannot be verified";
+	}
+}
+
+static void
+not_verified(const struct upstream_call *c, struct upstream_answer *a)
+{
+	long result = 0;
+
+	(void)curl_easy_getinfo(c->easy, CURLINFO_SSL_VERIFYRESULT, &result);
+	unavailable(a, true, "the TLS certificate of %s %s", c->http->host,
+	    verify_text(result));
+}
+
+/* The body was not taken: our doing. */
+static void
+body_refused(const struct upstream_call *c, struct upstream_answer *a)
+{
+	a->error = c->body_error;
+	if (c->body_error == ERR_TOO_LARGE)
+		(void)snprintf(a->message, sizeof(a->message),
+		    "the answer is larger than max-response (%zu bytes)",
+		    c->http->cfg.max_response);
+	else
+		(void)snprintf(a->message, sizeof(a->message),
+		    "no secret memory left for the answer");
+}
+
+static void
+not_http(const struct upstream_call *c, struct upstream_answer *a)
+{
+	a->error = ERR_UPSTREAM_ERROR;
+	(void)snprintf(a->message, sizeof(a->message),
+	    "what %s answered is not HTTP", c->http->host);
+}
+
+static void
+transfer_failed(const struct upstream_call *c, CURLcode result,
+    struct upstream_answer *a)
+{
+	const char *host = c->http->host;
+
+	switch (result) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+		unavailable(a, true, "the name of %s does not resolve", host);
+		break;
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		unavailable(a, true, "the name of the proxy does not resolve");
+		break;
+	case CURLE_COULDNT_CONNECT:
+		connect_failed(c, a);
+		break;
+	case CURLE_PROXY:
+		unavailable(a, true, "the proxy does not connect to %s", host);
+		break;
+	case CURLE_OPERATION_TIMEDOUT:
+		timed_out(c, a);
+		break;
+	case CURLE_PEER_FAILED_VERIFICATION:
+		not_verified(c, a);
+		break;
+	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+		unavailable(a, true, "the public key of %s is not the pinned "
+		    "one; check pinned-public-key", host);
+		break;
+	case CURLE_SSL_CACERT_BADFILE:
+		unavailable(a, true, "the certificates of the authorities "
+		    "cannot be read; check ca-file");
+		break;
+	case CURLE_SSL_CONNECT_ERROR:
+		unavailable(a, true, "the TLS handshake with %s failed", host);
+		break;
+	case CURLE_PARTIAL_FILE:
+		unavailable(a, true, "the answer of %s was cut short", host);
+		break;
+	case CURLE_GOT_NOTHING:
+		unavailable(a, true, "%s closed the connection without an "
+		    "answer", host);
+		break;
+	case CURLE_WRITE_ERROR:
+		body_refused(c, a);
+		break;
+	case CURLE_UNSUPPORTED_PROTOCOL:
+	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_BAD_CONTENT_ENCODING:
+		not_http(c, a);
+		break;
+	case CURLE_OUT_OF_MEMORY:
+		a->error = ERR_NOMEM;
+		(void)snprintf(a->message, sizeof(a->message),
+		    "no secret memory left for the transfer");
+		break;
+	default:
+		unavailable(a, true, "the connection to %s broke (curl %d)",
+		    host, (int)result);
+		break;
+	}
+}
+
+/* --- calls --- */
+
+static void
+call_free(struct upstream_call *c)
+{
+	if (c->easy != NULL)
+		curl_easy_cleanup(c->easy);
+	secmem_free(c->headers);
+	secbuf_clear(&c->body);
+	TAILQ_REMOVE(&c->http->calls, c, next);
+	free(c);
+}
+
+static int
+status_of(const struct upstream_call *c)
+{
+	long status = 0;
+
+	(void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+	return (int)status;
+}
+
+static void
+done_cb(void *arg, CURL *easy, CURLcode result)
+{
+	struct upstream_answer answer = {0};
+	struct upstream_call *c = NULL;
+	curl_off_t retry_after = 0;
+	int status;
+
+	(void)arg;
+	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&c);
+	status = status_of(c);
+	if (result == CURLE_OK && !c->head_done)
+		result = CURLE_PARTIAL_FILE;
+	/* A refusal with an endless body is a refusal. */
+	else if (result == CURLE_WRITE_ERROR && c->body_error == 0)
+		result = CURLE_OK;
+	if (result == CURLE_OK) {
+		(void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER,
+		    &retry_after);
+		upstream_status_read(&c->req, status, retry_after,
+		    (struct view){c->body.mem, c->body.len}, &answer);
+	} else {
+		transfer_failed(c, result, &answer);
+	}
+	secbuf_clear(&c->body); /* the callback may take its time */
+	c->cb(c->arg, &answer);
+	call_free(c);
+}
+
+/* Parts of what was received may be left on the stack, in mid-transfer too. */
+static void
+after_cb(void *arg)
+{
+	(void)arg;
+	secmem_scrub_stack();
+}
+
+static size_t
+write_cb(char *data, size_t one, size_t len, void *arg)
+{
+	struct upstream_call *c = arg;
+	int status = status_of(c);
+
+	(void)one;
+	if (status < 200 || status >= 300) {
+		if (len <= ERROR_BODY_MAX - c->body.len)
+			return secbuf_append(&c->body, data, len) == 0 ?
+			    len : 0;
+		c->skipped += len;
+		return c->skipped <= c->http->cfg.max_response ? len : 0;
+	}
+	c->body_error = secbuf_append(&c->body, data, len);
+	return c->body_error == 0 ? len : 0;
+}
+
+/*
+ * A line of a head; the empty one ends it.  Another head may follow a 1xx or a
+ * proxy's, and trailers may follow the body.
+ */
+static size_t
+header_cb(char *data, size_t one, size_t len, void *arg)
+{
+	struct upstream_call *c = arg;
+
+	(void)one;
+	if (len > 0 && (data[0] == '\r' || data[0] == '\n'))
+		c->head_done = true;
+	else if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
+		c->head_done = false;
+	return len;
+}
+
+/* --- setting up a transfer --- */
+
+static bool
+key_sane(const struct secmem *key)
+{
+	const uint8_t *p = secmem_bytes(key);
+	size_t i;
+
+	for (i = 0; i < secmem_len(key); i++) {
+		if (p[i] <= 0x20 || p[i] >= 0x7f)
+			return false;
+	}
+	return i > 0;
+}
+
+static struct headers *
+headers_new(const struct secmem *key)
+{
+	size_t start = sizeof(KEY_HEADER) - 1;
+	struct headers *h;
+
+	h = secmem_malloc(sizeof(*h) + start + secmem_len(key) + 1);
+	if (h == NULL)
+		return NULL;
+	memcpy(h->text, KEY_HEADER, start);
+	memcpy(h->text + start, secmem_bytes(key), secmem_len(key));
+	h->text[start + secmem_len(key)] = '\0';
+	h->key = (struct curl_slist){h->text, &h->accept};
+	h->accept = (struct curl_slist){accept_header, NULL};
+	return h;
+}
+
+static int
+make_url(const struct upstream_call *c, char *ret, size_t size)
+{
+	const struct upstream_request *r = &c->req;
+	const char *url = c->http->cfg.url;
+	const char *format = ref_format_name(r->format);
+	int n = -1;
+
+	switch (r->op) {
+	case UPSTREAM_READ_SECRET:
+		n = r->version == 0 ?
+		    snprintf(ret, size, "%s/secrets/%s?include=all", url,
+		    c->id) :
+		    snprintf(ret, size, "%s/secrets/%s?include=all&version=%llu",
+		    url, c->id, (unsigned long long)r->version);
+		break;
+	case UPSTREAM_READ_KEY:
+		/* The service takes no include for a JWK, no format for JSON. */
+		n = snprintf(ret, size, "%s/keys/%s/public?%s%s%s", url, c->id,
+		    r->format == REF_FORMAT_JWK ? "" : "include=all",
+		    r->format == REF_FORMAT_JWK ? "format=" :
+		    r->format == REF_FORMAT_JSON ? "" : "&format=",
+		    r->format == REF_FORMAT_JSON ? "" : format);
+		break;
+	case UPSTREAM_LIST_SECRETS:
+		n = snprintf(ret, size, "%s/secrets?page=%u&pageSize=%u"
+		    "&includeInactive=true", url, r->page, r->page_size);
+		break;
+	case UPSTREAM_LIST_KEYS:
+		n = snprintf(ret, size, "%s/keys?page=%u&pageSize=%u", url,
+		    r->page, r->page_size);
+		break;
+	}
+	return n < 0 || (size_t)n >= size ? ERR_INTERNAL : 0;
+}
+
+/* Set an option unless one failed before. */
+#define SET(c, option, value)						\
+	do {								\
+		if ((c)->setup == CURLE_OK)				\
+			(c)->setup = curl_easy_setopt((c)->easy,	\
+			    option, value);				\
+	} while (0)
+
+/*
+ * TLS is verified, always.  Without a directory of certificates curl keeps
+ * the parsed bundle for all connections; else each takes 800 KiB of its own.
+ */
+static void
+set_tls(struct upstream_call *c)
+{
+	const struct upstream_http_config *cfg = &c->http->cfg;
+
+	SET(c, CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(c, CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	SET(c, CURLOPT_CAPATH, NULL);
+	SET(c, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+	if (cfg->ca_file != NULL)
+		SET(c, CURLOPT_CAINFO, cfg->ca_file);
+	if (cfg->pinned_public_key != NULL)
+		SET(c, CURLOPT_PINNEDPUBLICKEY, cfg->pinned_public_key);
+}
+
+/* "" and not NULL: the latter would have curl look into the environment. */
+static void
+set_proxy(struct upstream_call *c)
+{
+	const char *proxy = c->http->cfg.proxy;
+
+	SET(c, CURLOPT_PROXY, proxy == NULL ? "" : proxy);
+	SET(c, CURLOPT_NOPROXY, "");
+	SET(c, CURLOPT_PROXY_SSL_VERIFYPEER, 1L);
+	SET(c, CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
+	SET(c, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	SET(c, CURLOPT_PROXY_CAPATH, NULL);
+	if (c->http->cfg.ca_file != NULL)
+		SET(c, CURLOPT_PROXY_CAINFO, c->http->cfg.ca_file);
+	/* The key is for the service, not for the proxy. */
+	SET(c, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
+}
+
+/*
+ * HTTP/1.1: the HTTP/2 library takes its memory elsewhere.  QUICK_EXIT: when a
+ * transfer ends while its name is looked up, curl would wait for the thread.
+ */
+static void
+set_transfer(struct upstream_call *c, const char *url)
+{
+	const struct upstream_http_config *cfg = &c->http->cfg;
+
+	SET(c, CURLOPT_URL, url);
+	SET(c, CURLOPT_PRIVATE, c);
+	SET(c, CURLOPT_NOSIGNAL, 1L);
+	SET(c, CURLOPT_QUICK_EXIT, 1L);
+	SET(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(c, CURLOPT_PROTOCOLS_STR, "http,https");
+	SET(c, CURLOPT_FOLLOWLOCATION, 0L);
+	SET(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	SET(c, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	SET(c, CURLOPT_CONNECTTIMEOUT_MS, (long)cfg->connect_timeout_ms);
+	SET(c, CURLOPT_TIMEOUT_MS, (long)cfg->request_timeout_ms);
+	SET(c, CURLOPT_USERAGENT, "qapi-agent/" PACKAGE_VERSION);
+	SET(c, CURLOPT_HTTPHEADER, &c->headers->key);
+	SET(c, CURLOPT_WRITEFUNCTION, write_cb);
+	SET(c, CURLOPT_WRITEDATA, c);
+	SET(c, CURLOPT_HEADERFUNCTION, header_cb);
+	SET(c, CURLOPT_HEADERDATA, c);
+}
+
+static int
+call_setup(struct upstream_call *c)
+{
+	size_t size = strlen(c->http->cfg.url) + URL_EXTRA;
+	char *url;
+	int r;
+
+	if (!key_sane(&c->http->key))
+		return ERR_INTERNAL;
+	c->easy = curl_easy_init();
+	c->headers = headers_new(&c->http->key);
+	url = malloc(size);
+	if (c->easy == NULL || c->headers == NULL || url == NULL) {
+		r = ERR_NOMEM;
+	} else if ((r = make_url(c, url, size)) == 0) {
+		set_transfer(c, url);
+		set_tls(c);
+		set_proxy(c);
+		if (c->setup != CURLE_OK)
+			r = c->setup == CURLE_OUT_OF_MEMORY ? ERR_NOMEM :
+			    ERR_INTERNAL;
+	}
+	free(url);
+	return r;
+}
+
+static struct upstream_call *
+call_new(struct upstream_http *http, const struct upstream_request *req)
+{
+	struct upstream_call *c;
+
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		return NULL;
+	c->http = http;
+	c->req = *req;
+	if (req->id.len > 0)
+		memcpy(c->id, req->id.p, req->id.len);
+	c->req.id.p = (const uint8_t *)c->id;
+	secbuf_init(&c->body, http->cfg.max_response);
+	TAILQ_INSERT_TAIL(&http->calls, c, next);
+	return c;
+}
+
+/* --- struct upstream_ops --- */
+
+static struct upstream_http *
+http_of(struct upstream *up)
+{
+	return (struct upstream_http *)up; /* its first member */
+}
+
+static int
+http_start(struct upstream *up, const struct upstream_request *req,
+    upstream_cb *cb, void *arg, struct upstream_call **ret_call)
+{
+	struct upstream_request r = *req;
+	struct upstream_call *c;
+	int error;
+
+	if (r.op == UPSTREAM_LIST_SECRETS || r.op == UPSTREAM_LIST_KEYS)
+		r.id = (struct view){NULL, 0};
+	else if (!upstream_id_valid(r.id))
+		return ERR_BAD_REQUEST;
+	if ((c = call_new(http_of(up), &r)) == NULL)
+		return ERR_NOMEM;
+	c->cb = cb;
+	c->arg = arg;
+	if ((error = call_setup(c)) != 0 ||
+	    (error = curl_loop_add(c->http->loop, c->easy)) != 0) {
+		call_free(c);
+		return error;
+	}
+	*ret_call = c;
+	return 0;
+}
+
+static void
+http_cancel(struct upstream *up, struct upstream_call *call)
+{
+	(void)up;
+	curl_loop_remove(call->http->loop, call->easy);
+	call_free(call);
+}
+
+static void
+http_set_key(struct upstream *up, struct secmem *key)
+{
+	struct upstream_http *http = http_of(up);
+
+	/* Transfers under way have headers of their own. */
+	secmem_free_bytes(&http->key);
+	secmem_move(&http->key, key);
+}
+
+static void
+http_free(struct upstream *up)
+{
+	struct upstream_http *http = http_of(up);
+
+	while (!TAILQ_EMPTY(&http->calls))
+		http_cancel(up, TAILQ_FIRST(&http->calls));
+	curl_loop_free(http->loop);
+	secmem_free_bytes(&http->key);
+	free((char *)(uintptr_t)http->cfg.url);
+	free((char *)(uintptr_t)http->cfg.ca_file);
+	free((char *)(uintptr_t)http->cfg.pinned_public_key);
+	free((char *)(uintptr_t)http->cfg.proxy);
+	free(http);
+}
+
+static const struct upstream_ops http_ops = {
+	.start = http_start,
+	.cancel = http_cancel,
+	.set_key = http_set_key,
+	.free = http_free,
+};
+
+/* --- the whole --- */
+
+/* False for no memory; NULL stays NULL. */
+static bool
+copy_text(const char **ret, const char *text)
+{
+	*ret = NULL;
+	return text == NULL || (*ret = strdup(text)) != NULL;
+}
+
+static bool
+copy_config(struct upstream_http_config *dst,
+    const struct upstream_http_config *src)
+{
+	bool copied = true;
+
+	*dst = *src;
+	copied &= copy_text(&dst->url, src->url);
+	copied &= copy_text(&dst->ca_file, src->ca_file);
+	copied &= copy_text(&dst->pinned_public_key, src->pinned_public_key);
+	copied &= copy_text(&dst->proxy, src->proxy);
+	if (dst->connect_timeout_ms > LONG_MAX)
+		dst->connect_timeout_ms = LONG_MAX;
+	if (dst->request_timeout_ms > LONG_MAX)
+		dst->request_timeout_ms = LONG_MAX;
+	return copied;
+}
+
+/* host and port for messages, as the url has them. */
+static void
+set_host(struct upstream_http *http)
+{
+	const char *p = strstr(http->cfg.url, "://");
+
+	p = p == NULL ? http->cfg.url : p + 3;
+	(void)snprintf(http->host, sizeof(http->host), "%.*s",
+	    (int)strcspn(p, "/?#"), p);
+}
+
+int
+upstream_http_new(struct event_base *base,
+    const struct upstream_http_config *cfg, struct secmem *key,
+    struct upstream **ret_up)
+{
+	struct upstream_http *http;
+
+	if ((http = calloc(1, sizeof(*http))) == NULL)
+		return ERR_NOMEM;
+	http->up.ops = &http_ops;
+	TAILQ_INIT(&http->calls);
+	if (!copy_config(&http->cfg, cfg) ||
+	    (http->loop = curl_loop_new(base, cfg->max_connections, done_cb,
+	    after_cb, http)) == NULL) {
+		http_free(&http->up);
+		return ERR_NOMEM;
+	}
+	set_host(http);
+	secmem_move(&http->key, key);
+	*ret_up = &http->up;
+	return 0;
+}

@@ -1,0 +1,98 @@
+/*
+ * What all commands share: common options, the handle, how to say things.
+ *
+ * commands.c has the table of commands; each is one function in its own file.
+ */
+#ifndef CLIENT_CLI_H
+#define CLIENT_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "harden.h"
+#include "options.h"
+#include "qapi-agent.h"
+#include "units.h"
+
+struct cli;
+
+struct command {
+	const char *name;
+	const char *operands;	/* what follows the options in the usage line */
+	const char *summary;	/* one line for the list of commands */
+	const char *details;	/* paragraph for its own help, or NULL */
+	int (*run)(struct cli *cli, int argc, char **argv);
+	bool is_run;		/* usage errors are 125; operands end options */
+};
+
+/* All of them, ended by one without a name (commands.c). */
+extern const struct command commands[];
+
+struct cli {
+	const struct command *command;
+	const char *socket;	/* NULL: the library's default */
+	uint64_t timeout_ms;
+	uint64_t max_stale_ms;	/* OPTIONS_NOT_GIVEN */
+	bool json;
+	bool help;
+	bool version;
+	struct qapi_agent *agent; /* NULL before cli_connect() */
+	struct harden harden;
+};
+
+/*
+ * Parse the options of a command, its own and the common ones.  True: go on.
+ * False: done or failed, and everything has been said; *ret_status is the
+ * exit status.  ret_operands is freed by the caller in either case.
+ */
+bool cli_options(struct cli *cli, const struct option_spec *own, size_t nown,
+    int argc, char **argv, struct option_list *ret_operands, int *ret_status);
+
+/* A usage error.  Returns the exit status. */
+int cli_usage(const struct cli *cli, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/*
+ * Make the handle as the common options say; does not connect.
+ * Returns 0, or an exit status, all said.
+ */
+int cli_connect(struct cli *cli);
+
+/* Terms with --max-stale; NULL: out of memory.  The caller frees it. */
+struct qapi_agent_terms *cli_terms(const struct cli *cli);
+
+/*
+ * A call failed as a whole: say why.  refs: what was asked for (may be none).
+ * Returns the exit status.
+ */
+int cli_failed(const struct cli *cli, int err, char **refs, size_t nrefs);
+
+/*
+ * The references for what was typed: each as it is, or a bare id or name made
+ * one, with field (may be NULL) added.  ret: owned, cli_refs_free().
+ * Returns 0, or an exit status, all said.
+ */
+int cli_refs(const struct cli *cli, const struct option_list *typed,
+    const char *field, char ***ret);
+void cli_refs_free(char ***refs, size_t count);
+
+/*
+ * Get values in one round trip.  Returns as qapi_agent_get_many().  refs: as
+ * of cli_refs().
+ */
+int cli_get(struct cli *cli, char **refs, size_t count,
+    const struct qapi_agent_terms *terms, struct qapi_agent_items **ret);
+
+/* "5m" of an age in milliseconds, to whole seconds. */
+const char *cli_age(uint64_t age_ms, char buf[UNITS_DURATION_LEN]);
+
+int cmd_get(struct cli *cli, int argc, char **argv);
+int cmd_list(struct cli *cli, int argc, char **argv);
+int cmd_ping(struct cli *cli, int argc, char **argv);
+int cmd_purge(struct cli *cli, int argc, char **argv);
+int cmd_refresh(struct cli *cli, int argc, char **argv);
+int cmd_run(struct cli *cli, int argc, char **argv);
+int cmd_status(struct cli *cli, int argc, char **argv);
+
+#endif /* CLIENT_CLI_H */

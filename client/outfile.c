@@ -1,0 +1,178 @@
+#include "config.h"
+
+#include "outfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "out.h"
+
+#define TEMP_NAME ".qapi-agent.XXXXXX"
+
+struct outfile {
+	char *path;		/* owned */
+	char *dir;		/* owned; where path is */
+	char *temp;		/* owned; exists unless NULL */
+	int fd;
+	bool direct;		/* no file of ours: a device or FIFO */
+	bool masked;		/* old_mask has to be put back */
+	sigset_t old_mask;
+};
+
+static void
+hold_signals(struct outfile *f)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGQUIT);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGXFSZ);
+	f->masked = sigprocmask(SIG_BLOCK, &set, &f->old_mask) == 0;
+}
+
+/* The directory part of path, "." if there is none. */
+static char *
+dir_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return strdup(".");
+	if (slash == path)
+		return strdup("/");
+	return strndup(path, (size_t)(slash - path));
+}
+
+/* A new file of mode 0600 that nobody else can have opened. */
+static int
+open_temp(struct outfile *f, mode_t mode, uid_t uid, gid_t gid)
+{
+	if (asprintf(&f->temp, "%s/" TEMP_NAME, f->dir) == -1) {
+		f->temp = NULL;
+		return -1;
+	}
+	f->fd = mkostemp(f->temp, O_CLOEXEC);
+	if (f->fd == -1) {
+		free(f->temp);
+		f->temp = NULL;
+		return -1;
+	}
+	/* The owner first: fchown(2) takes away set-ID bits of the mode. */
+	if ((uid != (uid_t)-1 || gid != (gid_t)-1) &&
+	    fchown(f->fd, uid, gid) == -1)
+		return -1;
+	return fchmod(f->fd, mode);
+}
+
+int
+outfile_new(const char *path, mode_t mode, uid_t uid, gid_t gid,
+    struct outfile **ret)
+{
+	struct outfile *f = calloc(1, sizeof(*f));
+	struct stat st;
+	bool exists;
+
+	if (f == NULL)
+		return -1;
+	f->fd = -1;
+	f->path = strdup(path);
+	f->dir = dir_of(path);
+	if (f->path == NULL || f->dir == NULL)
+		goto fail;
+	exists = stat(path, &st) == 0;
+	if (*path == '\0' || path[strlen(path) - 1] == '/' ||
+	    (exists && S_ISDIR(st.st_mode))) {
+		errno = *path == '\0' ? ENOENT : EISDIR;
+		goto fail;
+	}
+	f->direct = exists && !S_ISREG(st.st_mode);
+	if (f->direct) {
+		f->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+		if (f->fd == -1)
+			goto fail;
+	} else {
+		hold_signals(f);
+		if (open_temp(f, mode, uid, gid) == -1)
+			goto fail;
+	}
+	*ret = f;
+	return 0;
+fail:
+	outfile_free(&f);
+	return -1;
+}
+
+int
+outfile_write(struct outfile *f, const void *p, size_t len)
+{
+	return out_write_all(f->fd, p, len);
+}
+
+/* So that the name survives a crash too; what cannot do it is let be. */
+static int
+sync_dir(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (fd == -1)
+		return errno == EACCES ? 0 : -1;
+	r = fsync(fd);
+	if (r == -1 && (errno == EINVAL || errno == EROFS))
+		r = 0;
+	(void)close(fd);
+	return r;
+}
+
+int
+outfile_commit(struct outfile *f)
+{
+	int r;
+
+	if (f->direct) {
+		r = close(f->fd);
+		f->fd = -1;
+		return r;
+	}
+	if (fsync(f->fd) == -1)
+		return -1;
+	r = close(f->fd);
+	f->fd = -1;
+	if (r == -1 || rename(f->temp, f->path) == -1)
+		return -1;
+	free(f->temp);
+	f->temp = NULL;
+	return sync_dir(f->dir);
+}
+
+void
+outfile_free(struct outfile **pf)
+{
+	struct outfile *f = *pf;
+	int saved = errno;
+
+	if (f == NULL)
+		return;
+	if (f->fd != -1)
+		(void)close(f->fd);
+	if (f->temp != NULL)
+		(void)unlink(f->temp);
+	if (f->masked)
+		(void)sigprocmask(SIG_SETMASK, &f->old_mask, NULL);
+	free(f->temp);
+	free(f->dir);
+	free(f->path);
+	free(f);
+	*pf = NULL;
+	errno = saved;
+}

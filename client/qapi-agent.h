@@ -1,0 +1,326 @@
+/*
+ * libqapi-agent: read secrets and public keys from the local qapi-agent.
+ *
+ * A handle is one connection to the agent.  It is made when it is first
+ * needed and made anew if the agent was restarted; a request that met a
+ * closed connection is sent once more (all of them can be repeated without
+ * harm).  Calls block, for at most the timeout of the handle.
+ *
+ * A handle and what was made with it may be used from any thread, but from
+ * one at a time; different handles are independent.  A handle must not be
+ * used on both sides of a fork(2).  The library keeps no global state, raises
+ * no SIGPIPE, prints nothing, and wipes what held a value before freeing it.
+ *
+ * Functions that can fail return 0 or a negative QAPI_AGENT_ERR_*; what they
+ * hand out through a last argument ret is set only on success.  A free function
+ * takes the address of the caller's pointer and clears it; a pointer to NULL is
+ * fine.  Unless said otherwise text is UTF-8 and ends in NUL, times are in
+ * milliseconds, and everything here is there since version 0.1.
+ */
+#ifndef QAPI_AGENT_H
+#define QAPI_AGENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QAPI_AGENT_TIMEOUT_DEFAULT_MS 10000
+#define QAPI_AGENT_NO_TIME INT64_MIN	/* the service gave no such time */
+
+/* Never renumbered.  Those above -100 are the agent's (PROTOCOL.md, 5). */
+enum qapi_agent_error {
+	QAPI_AGENT_OK = 0,
+	QAPI_AGENT_ERR_BAD_REQUEST = -1, /* malformed reference or argument */
+	QAPI_AGENT_ERR_NOT_FOUND = -2,	/* no such thing, or field of it */
+	QAPI_AGENT_ERR_AMBIGUOUS = -3,	/* several things have this name */
+	QAPI_AGENT_ERR_DENIED = -4,	/* policy or service forbid it */
+	QAPI_AGENT_ERR_EXPIRED = -5,	/* past its expiry, no newer value */
+	QAPI_AGENT_ERR_UNAUTHORIZED = -6, /* the agent's API key is refused */
+	QAPI_AGENT_ERR_INSUFFICIENT_SCOPE = -7,	/* that key lacks a scope */
+	QAPI_AGENT_ERR_RATE_LIMITED = -8, /* asked too often */
+	QAPI_AGENT_ERR_UPSTREAM_UNAVAILABLE = -9, /* nothing usable cached */
+	QAPI_AGENT_ERR_UPSTREAM_ERROR = -10, /* a wrong answer of the service */
+	QAPI_AGENT_ERR_TOO_LARGE = -11,	/* over a limit */
+	QAPI_AGENT_ERR_BUSY = -12,	/* the agent has no room */
+	QAPI_AGENT_ERR_TIMEOUT = -13,	/* no answer in time */
+	QAPI_AGENT_ERR_UNSUPPORTED = -14, /* agent and library do not match */
+	QAPI_AGENT_ERR_INTERNAL = -15,	/* a fault of the agent */
+
+	QAPI_AGENT_ERR_NOMEM = -100,	/* out of memory here */
+	QAPI_AGENT_ERR_CLOSED = -102,	/* the agent hung up, twice */
+	QAPI_AGENT_ERR_UNREACHABLE = -103, /* no agent at the socket */
+};
+
+enum qapi_agent_freshness {
+	QAPI_AGENT_FRESHNESS_NONE = 0,	/* not said; of a listing: not cached */
+	QAPI_AGENT_FRESH = 1,
+	QAPI_AGENT_STALE = 2,		/* a refresh is overdue and failed */
+	QAPI_AGENT_EXPIRED = 3,		/* only where the agent allows that */
+};
+
+enum qapi_agent_content {
+	QAPI_AGENT_CONTENT_NONE = 0,	/* no value */
+	QAPI_AGENT_CONTENT_TEXT = 1,
+	QAPI_AGENT_CONTENT_JSON = 2,	/* a JSON document */
+	QAPI_AGENT_CONTENT_BYTES = 3,
+};
+
+enum qapi_agent_kind {
+	QAPI_AGENT_KIND_ANY = 0,
+	QAPI_AGENT_KIND_SECRET = 1,
+	QAPI_AGENT_KIND_KEY = 2,
+};
+
+enum qapi_agent_stat_type {
+	QAPI_AGENT_STAT_NULL = 0,	/* the agent does not know */
+	QAPI_AGENT_STAT_UINT = 1,
+	QAPI_AGENT_STAT_TEXT = 2,
+};
+
+struct qapi_agent;		/* a handle */
+struct qapi_agent_terms;	/* what a caller accepts */
+struct qapi_agent_item;		/* one value, or what is known of it */
+struct qapi_agent_items;	/* several, by index */
+struct qapi_agent_stats;	/* figures of the agent */
+
+/* --- handle -------------------------------------------------------------- */
+
+/*
+ * Make a handle.  Does not connect.
+ * Returns NULL if there is no memory; free with qapi_agent_free().
+ */
+struct qapi_agent *qapi_agent_new(void);
+
+/* Close the connection, wipe and free.  Items and stats live on. */
+void qapi_agent_free(struct qapi_agent **agent);
+
+/*
+ * Use the agent at this socket; a connection to another one is closed.  path
+ * is copied.  NULL, as after qapi_agent_new(): $QAPI_AGENT_SOCK, else
+ * /run/qapi-agent/agent.sock for root, else
+ * $XDG_RUNTIME_DIR/qapi-agent/agent.sock and, where no agent answers there,
+ * /run/qapi-agent/agent.sock.  Set-user-ID programs ignore the environment.
+ * Returns 0, BAD_REQUEST for a path that is empty or longer than 107 bytes,
+ * or NOMEM.
+ */
+int qapi_agent_set_socket(struct qapi_agent *agent, const char *path);
+
+/*
+ * The most that one call waits, connecting included, in milliseconds; 0: for
+ * ever.  The agent is told, and given 250 ms more to say why it failed.
+ */
+void qapi_agent_set_timeout_ms(struct qapi_agent *agent, uint64_t timeout_ms);
+
+/*
+ * Name the calling program for the agent's log, as "backup 2.1": at most 128
+ * bytes of text.  Takes effect on the next connection; copied.
+ * Returns 0, BAD_REQUEST or NOMEM.
+ */
+int qapi_agent_set_program(struct qapi_agent *agent, const char *program);
+
+/*
+ * The socket that the last call used, or tried; before the first call the one
+ * that it would try first.  Never NULL; valid until the next call.
+ */
+const char *qapi_agent_socket(struct qapi_agent *agent);
+
+/*
+ * A sentence about what failed in the last call, and what to do about it; ""
+ * if nothing did.  It never holds a value, but may hold names, so make it
+ * printable before it reaches a terminal.  Valid until the next call.
+ */
+const char *qapi_agent_message(const struct qapi_agent *agent);
+
+/*
+ * Program and version of the agent, as "qapi-agentd 0.1.0", and the highest
+ * version of the protocol that it speaks.  "" and 0 before the first answer.
+ * Valid until the next call.
+ */
+const char *qapi_agent_build(const struct qapi_agent *agent);
+unsigned int qapi_agent_protocol(const struct qapi_agent *agent);
+
+/* Version of this library, as "0.1.0". */
+const char *qapi_agent_version(void);
+
+/* Stable name, as "not-found"; "unknown" for a number that is none. */
+const char *qapi_agent_error_name(int error);
+
+/* A short sentence, as "the value has expired". */
+const char *qapi_agent_error_text(int error);
+
+/* "fresh", "stale", "expired", or "" for anything else. */
+const char *qapi_agent_freshness_name(enum qapi_agent_freshness freshness);
+
+/* --- terms --------------------------------------------------------------- */
+
+/*
+ * What the caller accepts, where the agent's own rules are not enough.  Make
+ * one with new (NULL: no memory), set what matters, hand it to any number of
+ * calls.  Times in milliseconds.  A call without terms (NULL) leaves
+ * everything to the agent.
+ */
+struct qapi_agent_terms *qapi_agent_terms_new(void);
+void qapi_agent_terms_free(struct qapi_agent_terms **terms);
+
+/* Ask the service first if the cached value is older than this. */
+void qapi_agent_terms_set_max_age_ms(struct qapi_agent_terms *terms,
+    uint64_t max_age_ms);
+
+/* Take a stale value only if it was confirmed this recently; 0: never. */
+void qapi_agent_terms_set_max_stale_ms(struct qapi_agent_terms *terms,
+    uint64_t max_stale_ms);
+
+/* Take what the agent holds and never wait for the service. */
+void qapi_agent_terms_set_only_if_cached(struct qapi_agent_terms *terms,
+    bool on);
+
+/* Have the service confirm the value now, and never fall back. */
+void qapi_agent_terms_set_fresh(struct qapi_agent_terms *terms, bool on);
+
+/* --- values -------------------------------------------------------------- */
+
+/*
+ * Read one value.  ref: a reference as in qapi-agent(1); terms may be NULL.
+ * ret: new, free with qapi_agent_item_free(), which wipes it.
+ * Returns 0 or any QAPI_AGENT_ERR_*; qapi_agent_message() says more.
+ * Blocks for at most the timeout.
+ */
+int qapi_agent_get(struct qapi_agent *agent, const char *ref,
+    const struct qapi_agent_terms *terms, struct qapi_agent_item **ret);
+
+/*
+ * Read several values in one round trip (one for every 256, sent together).
+ * They come back in the order of refs, each with its value or with an error of
+ * its own (qapi_agent_item_error()): one that fails fails alone, and those
+ * that were not answered in time have TIMEOUT.  refs: count pointers, not
+ * kept.  ret: free with qapi_agent_items_free(), which wipes all.
+ * Returns 0 if the agent was asked; else nothing was read: UNREACHABLE,
+ * TIMEOUT, NOMEM, or BAD_REQUEST if count is 0 or refs holds NULL.
+ * Blocks for at most the timeout.
+ */
+int qapi_agent_get_many(struct qapi_agent *agent, const char *const *refs,
+    size_t count, const struct qapi_agent_terms *terms,
+    struct qapi_agent_items **ret);
+
+/*
+ * What the caller may see: kind, id, name and, where known, version and times;
+ * freshness and age of those whose value is cached.  Never values.
+ * Returns 0 or any QAPI_AGENT_ERR_*.  Blocks for at most the timeout.
+ */
+int qapi_agent_list(struct qapi_agent *agent, enum qapi_agent_kind kind,
+    const struct qapi_agent_terms *terms, struct qapi_agent_items **ret);
+
+/*
+ * Have the service asked now for each reference (refresh), or drop and wipe what
+ * is cached (invalidate; the next read asks the service).  As with
+ * qapi_agent_get_many(), each has an error of its own; items have no values.
+ */
+int qapi_agent_refresh(struct qapi_agent *agent, const char *const *refs,
+    size_t count, struct qapi_agent_items **ret);
+int qapi_agent_invalidate(struct qapi_agent *agent, const char *const *refs,
+    size_t count, struct qapi_agent_items **ret);
+
+/*
+ * The same for all that is cached.  Either pointer may be NULL: how many were
+ * done, how many failed.
+ * Returns 0 or any QAPI_AGENT_ERR_*.  Blocks for at most the timeout.
+ */
+int qapi_agent_refresh_all(struct qapi_agent *agent, uint64_t *ret_count,
+    uint64_t *ret_failed);
+int qapi_agent_invalidate_all(struct qapi_agent *agent, uint64_t *ret_count,
+    uint64_t *ret_failed);
+
+/* Is it there and does it answer?  Returns 0 or any QAPI_AGENT_ERR_*. */
+int qapi_agent_ping(struct qapi_agent *agent);
+
+/* Figures of the agent; free with qapi_agent_stats_free(). */
+int qapi_agent_status(struct qapi_agent *agent, struct qapi_agent_stats **ret);
+
+/* --- items --------------------------------------------------------------- */
+
+void qapi_agent_item_free(struct qapi_agent_item **item);
+void qapi_agent_items_free(struct qapi_agent_items **items);
+
+size_t qapi_agent_items_count(const struct qapi_agent_items *items);
+
+/* Item i, owned by items; NULL past the end. */
+const struct qapi_agent_item *qapi_agent_items_at(
+    const struct qapi_agent_items *items, size_t i);
+
+/* Of a listing: whether it is fresh, and its age in milliseconds. */
+enum qapi_agent_freshness qapi_agent_items_freshness(
+    const struct qapi_agent_items *items);
+uint64_t qapi_agent_items_age_ms(const struct qapi_agent_items *items);
+
+/* What is returned by pointer lives as long as the item. */
+
+/* 0 or QAPI_AGENT_ERR_*; with an error the rest below is not set. */
+int qapi_agent_item_error(const struct qapi_agent_item *item);
+
+/* As qapi_agent_message(), for this item; "" without an error. */
+const char *qapi_agent_item_message(const struct qapi_agent_item *item);
+
+/* The reference that was asked for; NULL in a listing. */
+const char *qapi_agent_item_ref(const struct qapi_agent_item *item);
+
+/* Id and name that the service gave; NULL if not said. */
+const char *qapi_agent_item_id(const struct qapi_agent_item *item);
+const char *qapi_agent_item_name(const struct qapi_agent_item *item);
+
+enum qapi_agent_kind qapi_agent_item_kind(const struct qapi_agent_item *item);
+
+/* Version of the value; 0 if not said. */
+uint64_t qapi_agent_item_version(const struct qapi_agent_item *item);
+
+enum qapi_agent_freshness qapi_agent_item_freshness(
+    const struct qapi_agent_item *item);
+
+/* Milliseconds since the service last confirmed the value. */
+uint64_t qapi_agent_item_age_ms(const struct qapi_agent_item *item);
+
+/*
+ * When the service says it was changed and will expire: milliseconds since
+ * 1970-01-01T00:00:00Z, or QAPI_AGENT_NO_TIME.
+ */
+int64_t qapi_agent_item_updated_at_ms(const struct qapi_agent_item *item);
+int64_t qapi_agent_item_expires_at_ms(const struct qapi_agent_item *item);
+
+enum qapi_agent_content qapi_agent_item_content(
+    const struct qapi_agent_item *item);
+
+/*
+ * The value.  It may hold NUL and need not be text: go by *ret_len (which may be
+ * NULL).  One more NUL, not counted, follows it.  NULL and 0 without a value.
+ */
+const void *qapi_agent_item_value(const struct qapi_agent_item *item,
+    size_t *ret_len);
+
+/* --- stats --------------------------------------------------------------- */
+
+void qapi_agent_stats_free(struct qapi_agent_stats **stats);
+size_t qapi_agent_stats_count(const struct qapi_agent_stats *stats);
+
+/* Dotted name of figure i, as "upstream.state"; NULL past the end. */
+const char *qapi_agent_stats_name(const struct qapi_agent_stats *stats,
+    size_t i);
+enum qapi_agent_stat_type qapi_agent_stats_type(
+    const struct qapi_agent_stats *stats, size_t i);
+
+/* 0 unless it is a number; NULL unless it is a text. */
+uint64_t qapi_agent_stats_uint(const struct qapi_agent_stats *stats, size_t i);
+const char *qapi_agent_stats_text(const struct qapi_agent_stats *stats,
+    size_t i);
+
+/* Place of the figure of this name, or -1. */
+long qapi_agent_stats_find(const struct qapi_agent_stats *stats,
+    const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QAPI_AGENT_H */

@@ -1,0 +1,192 @@
+/*
+ * Cuts the input into frames, as a connection does, and gives each body to
+ * every decoder, whatever its type.  What decodes is encoded and decoded
+ * again: that must give the same.
+ */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "err.h"
+#include "fuzz.h"
+#include "msg.h"
+
+/* more than an input grows to when it is encoded again */
+static uint8_t out[1u << 20];
+
+static bool
+same(struct view a, struct view b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
+static bool
+same_meta(const struct msg_meta *a, const struct msg_meta *b)
+{
+	return a->freshness == b->freshness &&
+	    (a->freshness == MSG_FRESHNESS_NONE || a->age_ms == b->age_ms) &&
+	    same(a->id, b->id) && same(a->name, b->name) &&
+	    a->version == b->version && a->updated_at == b->updated_at &&
+	    a->expires_at == b->expires_at;
+}
+
+/* The body of the one frame in wr. */
+static struct view
+body_of(const struct wr *wr)
+{
+	struct frame f;
+
+	FUZZ_ASSERT(!wr->failed);
+	FUZZ_ASSERT(frame_cut(wr->p, wr->len, FRAME_ANSWER_MAX, &f) == 0);
+	FUZZ_ASSERT(f.total == wr->len);
+	return f.body;
+}
+
+static void
+try_refs(struct view body)
+{
+	struct msg_refs a;
+	struct msg_refs b;
+	struct view ref;
+	struct view again;
+	struct wr wr;
+	size_t start;
+	size_t n = 0;
+
+	if (msg_refs_decode(body, &a) != 0)
+		return;
+	FUZZ_ASSERT(a.all == (a.nrefs == 0) && a.nrefs <= MSG_REFS_MAX);
+	wr_init(&wr, out, sizeof(out));
+	start = msg_refs_begin(&wr, FRAME_GET, 1, &a.terms, a.all);
+	while (msg_refs_next(&a, &ref)) {
+		msg_refs_add(&wr, (const char *)ref.p, ref.len);
+		n++;
+	}
+	FUZZ_ASSERT(n == a.nrefs);
+	frame_end(&wr, start, 0);
+	FUZZ_ASSERT(msg_refs_decode(body_of(&wr), &b) == 0);
+	FUZZ_ASSERT(a.nrefs == b.nrefs && a.all == b.all);
+	FUZZ_ASSERT(a.terms.deadline_ms == b.terms.deadline_ms &&
+	    a.terms.max_age_ms == b.terms.max_age_ms &&
+	    a.terms.max_stale_ms == b.terms.max_stale_ms &&
+	    a.terms.flags == b.terms.flags);
+	FUZZ_ASSERT(msg_refs_decode(body, &a) == 0);
+	while (msg_refs_next(&a, &ref)) {
+		FUZZ_ASSERT(msg_refs_next(&b, &again));
+		FUZZ_ASSERT(same(ref, again));
+	}
+}
+
+static void
+try_list(struct view body)
+{
+	struct msg_list a;
+	struct msg_list b;
+	struct wr wr;
+
+	if (msg_list_decode(body, &a) != 0)
+		return;
+	wr_init(&wr, out, sizeof(out));
+	msg_list_encode(&wr, 1, &a);
+	FUZZ_ASSERT(msg_list_decode(body_of(&wr), &b) == 0);
+	FUZZ_ASSERT(a.kind == b.kind && a.terms.flags == b.terms.flags);
+}
+
+static void
+try_result(struct view body)
+{
+	struct msg_result a;
+	struct msg_result b;
+	struct wr wr;
+
+	if (msg_result_decode(body, &a) != 0)
+		return;
+	wr_init(&wr, out, sizeof(out));
+	msg_result_encode(&wr, 0, 1, &a, false);
+	FUZZ_ASSERT(msg_result_decode(body_of(&wr), &b) == 0);
+	FUZZ_ASSERT(a.index == b.index && a.error == b.error);
+	if (a.error != 0)
+		FUZZ_ASSERT(same(a.message, b.message));
+	else
+		FUZZ_ASSERT(same_meta(&a.meta, &b.meta) &&
+		    a.content == b.content && same(a.value, b.value));
+}
+
+static void
+try_rows(struct view body)
+{
+	struct msg_meta listing;
+	struct msg_row a;
+	struct msg_row b;
+	struct view pos = body;
+	struct view again;
+	struct wr wr;
+
+	(void)msg_rows_decode(body, &listing);
+	while (msg_row_next(&pos, &a) == 0) {
+		wr_init(&wr, out, sizeof(out));
+		msg_row_add(&wr, &a);
+		FUZZ_ASSERT(!wr.failed);
+		again.p = wr.p;
+		again.len = wr.len;
+		FUZZ_ASSERT(msg_row_next(&again, &b) == 0);
+		FUZZ_ASSERT(a.kind == b.kind && same_meta(&a.meta, &b.meta));
+		FUZZ_ASSERT(msg_row_next(&again, &b) == ERR_AGAIN);
+	}
+}
+
+static void
+try_stats(struct view body)
+{
+	struct msg_stat stat;
+	struct view pos = body;
+
+	while (msg_stat_next(&pos, &stat) == 0)
+		FUZZ_ASSERT(stat.name.len > 0);
+}
+
+static void
+try_others(struct view body)
+{
+	struct msg_hello hello;
+	struct msg_done done;
+	struct msg_error error;
+	struct msg_done again;
+	struct wr wr;
+
+	(void)msg_empty_decode(body);
+	(void)msg_hello_decode(body, &hello);
+	if (msg_error_decode(body, &error) == 0)
+		FUZZ_ASSERT(error.error < 0 && err_wire(error.error) > 0);
+	if (msg_done_decode(body, &done) != 0)
+		return;
+	wr_init(&wr, out, sizeof(out));
+	msg_done_encode(&wr, 1, &done);
+	FUZZ_ASSERT(msg_done_decode(body_of(&wr), &again) == 0);
+	FUZZ_ASSERT(done.count == again.count && done.failed == again.failed);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct frame f;
+	int r;
+
+	while (size > 0) {
+		r = frame_cut(data, size, FRAME_REQUEST_MAX, &f);
+		if (r == ERR_AGAIN || f.total == 0)
+			break;
+		FUZZ_ASSERT(f.total <= size);
+		FUZZ_ASSERT(f.total == FRAME_HEADER_LEN + f.body.len);
+		try_refs(f.body);
+		try_list(f.body);
+		try_result(f.body);
+		try_rows(f.body);
+		try_stats(f.body);
+		try_others(f.body);
+		data += f.total;
+		size -= f.total;
+	}
+	return 0;
+}

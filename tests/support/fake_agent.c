@@ -1,0 +1,342 @@
+#include "config.h"
+
+#include "fake_agent.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "err.h"
+
+#define IN_SIZE (2 * (size_t)FRAME_REQUEST_MAX)
+
+struct fake {
+	int fd;
+	pthread_t thread;
+	fake_script *script;
+	void *arg;
+	atomic_uint connections;
+	char dir[32];
+	char path[64];
+};
+
+static void
+check(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	perror(what);
+	abort();
+}
+
+static void *
+serve(void *arg)
+{
+	struct fake *f = arg;
+	struct fake_conn c;
+
+	for (;;) {
+		memset(&c, 0, sizeof(c));
+		c.fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC);
+		if (c.fd == -1 && (errno == EINTR || errno == ECONNABORTED))
+			continue;
+		if (c.fd == -1)
+			return NULL;
+		c.nth = atomic_fetch_add(&f->connections, 1);
+		c.arg = f->arg;
+		c.in = malloc(IN_SIZE);
+		check(c.in != NULL, "malloc");
+		f->script(&c);
+		(void)close(c.fd);
+		free(c.in);
+	}
+}
+
+struct fake *
+fake_start(fake_script *script, void *arg)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	struct fake *f = calloc(1, sizeof(*f));
+
+	check(f != NULL, "calloc");
+	f->script = script;
+	f->arg = arg;
+	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/qapi-fake.XXXXXX");
+	check(mkdtemp(f->dir) != NULL, "mkdtemp");
+	(void)snprintf(f->path, sizeof(f->path), "%s/agent.sock", f->dir);
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", f->path);
+	f->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	check(f->fd != -1 &&
+	    bind(f->fd, (const struct sockaddr *)&sun, sizeof(sun)) == 0 &&
+	    listen(f->fd, 16) == 0, "listen");
+	check(pthread_create(&f->thread, NULL, serve, f) == 0, "thread");
+	return f;
+}
+
+void
+fake_stop(struct fake **pf)
+{
+	struct fake *f = *pf;
+
+	(void)shutdown(f->fd, SHUT_RDWR);
+	(void)pthread_join(f->thread, NULL);
+	(void)close(f->fd);
+	(void)unlink(f->path);
+	(void)rmdir(f->dir);
+	free(f);
+	*pf = NULL;
+}
+
+const char *
+fake_path(const struct fake *f)
+{
+	return f->path;
+}
+
+unsigned int
+fake_connections(struct fake *f)
+{
+	return atomic_load(&f->connections);
+}
+
+bool
+fake_read(struct fake_conn *c, struct frame *ret)
+{
+	ssize_t n;
+	int r;
+
+	for (;;) {
+		c->in_len -= c->skip;
+		memmove(c->in, c->in + c->skip, c->in_len);
+		c->skip = 0;
+		r = frame_cut(c->in, c->in_len, FRAME_REQUEST_MAX, ret);
+		if (r == 0) {
+			c->skip = ret->total;
+			if (ret->type == FRAME_HELLO)
+				continue;
+			return true;
+		}
+		if (r != ERR_AGAIN)
+			return false;
+		n = read(c->fd, c->in + c->in_len, IN_SIZE - c->in_len);
+		if (n <= 0)
+			return false;
+		c->in_len += (size_t)n;
+	}
+}
+
+void
+fake_drain(struct fake_conn *c)
+{
+	while (read(c->fd, c->in, IN_SIZE) > 0)
+		continue;
+}
+
+void
+fake_send(struct fake_conn *c, const void *p, size_t len)
+{
+	const char *from = p;
+	ssize_t n;
+
+	while (len > 0) {
+		n = send(c->fd, from, len, MSG_NOSIGNAL);
+		if (n <= 0)
+			return;
+		from += n;
+		len -= (size_t)n;
+	}
+}
+
+void
+fake_send_wr(struct fake_conn *c, const struct wr *wr)
+{
+	check(!wr->failed, "encode");
+	fake_send(c, wr->p, wr->len);
+}
+
+static struct view
+view_of(const char *text)
+{
+	struct view v = {(const uint8_t *)text, strlen(text)};
+
+	return v;
+}
+
+void
+fake_send_hello(struct fake_conn *c, uint16_t protocol, const char *build)
+{
+	struct msg_hello m = {.protocol = protocol, .build = view_of(build)};
+	uint8_t buf[256];
+	struct wr wr;
+
+	wr_init(&wr, buf, sizeof(buf));
+	msg_hello_encode(&wr, FRAME_AGENT_HELLO, &m);
+	fake_send_wr(c, &wr);
+}
+
+void
+fake_send_error(struct fake_conn *c, uint64_t id, int error,
+    const char *message)
+{
+	struct msg_error m = {.error = error, .message = view_of(message)};
+	uint8_t buf[2048];
+	struct wr wr;
+
+	wr_init(&wr, buf, sizeof(buf));
+	msg_error_encode(&wr, id, &m);
+	fake_send_wr(c, &wr);
+}
+
+static void
+send_result(struct fake_conn *c, uint64_t id, bool more,
+    const struct msg_result *m)
+{
+	size_t size = MSG_RESULT_HEAD_MAX + m->value.len;
+	uint8_t *buf = malloc(size);
+	struct wr wr;
+
+	check(buf != NULL, "malloc");
+	wr_init(&wr, buf, size);
+	msg_result_encode(&wr, more ? FRAME_MORE : 0, id, m, false);
+	fake_send_wr(c, &wr);
+	free(buf);
+}
+
+void
+fake_send_value(struct fake_conn *c, uint64_t id, uint16_t index, bool more,
+    const void *value, size_t len)
+{
+	struct msg_result m = {.index = index, .content = MSG_CONTENT_TEXT};
+
+	msg_meta_init(&m.meta);
+	m.meta.freshness = MSG_FRESH;
+	m.meta.age_ms = 1500;
+	m.meta.id = view_of("sec_1");
+	m.meta.name = view_of("db/password");
+	m.meta.version = 3;
+	m.meta.updated_at = INT64_C(1778241600000);
+	m.value.p = value;
+	m.value.len = len;
+	send_result(c, id, more, &m);
+}
+
+static void
+send_from_table(struct fake_conn *c, const struct frame *frame)
+{
+	const struct fake_value *v;
+	struct msg_refs refs;
+	struct msg_result m;
+	struct view ref;
+	uint16_t i;
+
+	check(msg_refs_decode(frame->body, &refs) == 0, "decode");
+	for (i = 0; msg_refs_next(&refs, &ref); i++) {
+		for (v = c->arg; v->ref != NULL; v++) {
+			if (strlen(v->ref) == ref.len &&
+			    memcmp(v->ref, ref.p, ref.len) == 0)
+				break;
+		}
+		memset(&m, 0, sizeof(m));
+		msg_meta_init(&m.meta);
+		m.index = i;
+		m.error = v->ref == NULL ? ERR_NOT_FOUND : v->error;
+		m.message = view_of(v->message != NULL ? v->message
+						       : "no such secret");
+		m.meta.freshness = v->freshness == 0 ? MSG_FRESH
+						     : v->freshness;
+		m.meta.age_ms = 301000;
+		m.meta.id = view_of("sec_1");
+		m.meta.name = view_of("a name");
+		m.meta.version = 3;
+		m.meta.updated_at = INT64_C(1778241600000);
+		if (m.error == 0 && frame->type == FRAME_GET) {
+			m.content = MSG_CONTENT_TEXT;
+			m.value = view_of(v->value);
+			if (v->len > 0)
+				m.value.len = v->len;
+		}
+		send_result(c, frame->id, i + 1 < refs.nrefs, &m);
+	}
+}
+
+static void
+send_rows(struct fake_conn *c, uint64_t id)
+{
+	uint8_t buf[4096];
+	struct msg_row row = {.kind = REF_SECRET};
+	struct msg_meta listing;
+	struct wr wr;
+	size_t start;
+
+	wr_init(&wr, buf, sizeof(buf));
+	start = msg_rows_begin(&wr, FRAME_MORE, id);
+	msg_meta_init(&row.meta);
+	row.meta.id = view_of("sec_1");
+	row.meta.name = view_of("db/password");
+	row.meta.freshness = MSG_STALE;
+	row.meta.age_ms = 61000;
+	msg_row_add(&wr, &row);
+	msg_rows_end(&wr, start, NULL);
+	start = msg_rows_begin(&wr, 0, id);
+	row.kind = REF_KEY;
+	msg_meta_init(&row.meta);
+	row.meta.id = view_of("key_1");
+	row.meta.name = view_of("sign\tme\x1b[0m");
+	msg_row_add(&wr, &row);
+	msg_meta_init(&listing);
+	listing.freshness = MSG_FRESH;
+	msg_rows_end(&wr, start, &listing);
+	fake_send_wr(c, &wr);
+}
+
+static void
+send_stats(struct fake_conn *c, uint64_t id)
+{
+	uint8_t buf[2048];
+	struct wr wr;
+	size_t start;
+
+	wr_init(&wr, buf, sizeof(buf));
+	start = msg_stats_begin(&wr, 0, id);
+	msg_stat_text(&wr, "version", "0.1.0");
+	msg_stat_uint(&wr, "pid", 42);
+	msg_stat_text(&wr, "upstream.state", "ok");
+	msg_stat_uint(&wr, "cache.secrets", 7);
+	msg_stat_null(&wr, "upstream.lastSuccessAgeSeconds");
+	msg_stat_uint(&wr, "memory.locked.bytes", 4096);
+	msg_stat_uint(&wr, "uptimeSeconds", 5400);
+	frame_end(&wr, start, 0);
+	fake_send_wr(c, &wr);
+}
+
+void
+fake_serve_table(struct fake_conn *c)
+{
+	struct msg_done done = {.count = 7};
+	struct msg_refs refs;
+	struct frame f;
+	uint8_t buf[128];
+	struct wr wr;
+
+	fake_send_hello(c, 1, "qapi-agentd 0.1.0");
+	while (fake_read(c, &f)) {
+		wr_init(&wr, buf, sizeof(buf));
+		if (f.type == FRAME_LIST)
+			send_rows(c, f.id);
+		else if (f.type == FRAME_STATUS)
+			send_stats(c, f.id);
+		else if (f.type == FRAME_PING ||
+		    (msg_refs_decode(f.body, &refs) == 0 && refs.all)) {
+			msg_done_encode(&wr, f.id, &done);
+			fake_send_wr(c, &wr);
+		} else {
+			send_from_table(c, &f);
+		}
+	}
+}

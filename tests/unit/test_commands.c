@@ -1,0 +1,431 @@
+#include "config.h"
+
+#include "unit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "fake_agent.h"
+
+#define OUT_MAX 65536
+
+/* The command as built; the Makefile says where. */
+#ifndef QAPI_AGENT
+#define QAPI_AGENT "./qapi-agent"
+#endif
+
+static const struct fake_value table[] = {
+	{.ref = "qapi://secrets/a", .value = "alpha"},
+	{.ref = "qapi://secrets/b", .value = "beta\n"},
+	{.ref = "qapi://secrets/a?field=username", .value = "me"},
+	{.ref = "qapi://secrets/nul", .value = "x\0y", .len = 3},
+	{.ref = "qapi://secrets/bin", .value = "\xff\x00z", .len = 3},
+	{.ref = "qapi://secrets/old", .value = "o", .freshness = MSG_STALE},
+	{.ref = "qapi://secrets/br", .error = ERR_BAD_REQUEST},
+	{.ref = "qapi://secrets/am", .error = ERR_AMBIGUOUS,
+	    .message = "two of this name, id1 and id2"},
+	{.ref = "qapi://secrets/de", .error = ERR_DENIED},
+	{.ref = "qapi://secrets/ex", .error = ERR_EXPIRED},
+	{.ref = "qapi://secrets/ua", .error = ERR_UNAUTHORIZED},
+	{.ref = "qapi://secrets/is", .error = ERR_INSUFFICIENT_SCOPE},
+	{.ref = "qapi://secrets/rl", .error = ERR_RATE_LIMITED},
+	{.ref = "qapi://secrets/uu", .error = ERR_UPSTREAM_UNAVAILABLE},
+	{.ref = "qapi://secrets/ue", .error = ERR_UPSTREAM_ERROR},
+	{.ref = "qapi://secrets/tl", .error = ERR_TOO_LARGE},
+	{.ref = "qapi://secrets/bu", .error = ERR_BUSY},
+	{.ref = "qapi://secrets/ti", .error = ERR_TIMEOUT},
+	{.ref = "qapi://secrets/us", .error = ERR_UNSUPPORTED},
+	{.ref = "qapi://secrets/in", .error = ERR_INTERNAL},
+	{.ref = "qapi://secrets/evil", .error = ERR_DENIED,
+	    .message = "no\n\x1b[2Jqapi-agent: forged"},
+	{.ref = NULL},
+};
+
+static struct fake *fake;
+static char dir[] = "/tmp/qapi-cmd.XXXXXX";
+
+/* What came of a command. */
+static char out[OUT_MAX], err[OUT_MAX];
+static size_t out_len;
+
+static size_t
+slurp(const char *name, char *buf)
+{
+	char path[64];
+	size_t n;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	n = fread(buf, 1, OUT_MAX - 1, f);
+	buf[n] = '\0';
+	(void)fclose(f);
+	return n;
+}
+
+static void
+spit(const char *name, const char *text)
+{
+	char path[64];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	(void)fputs(text, f);
+	(void)fclose(f);
+}
+
+/* Run a shell line in dir; $Q is the command.  Fills out and err. */
+static int
+sh(const char *line)
+{
+	char script[4096];
+	int status;
+
+	(void)snprintf(script, sizeof(script),
+	    "cd %s; Q='%s'; export QAPI_AGENT_SOCK='%s'; { %s\n} >out 2>err",
+	    dir, QAPI_AGENT, fake_path(fake), line);
+	status = system(script);
+	assert_true(WIFEXITED(status));
+	out_len = slurp("out", out);
+	(void)slurp("err", err);
+	return WEXITSTATUS(status);
+}
+
+static unsigned int
+lines(const char *text)
+{
+	unsigned int n = 0;
+
+	for (; *text != '\0'; text++)
+		n += *text == '\n';
+	return n;
+}
+
+static void
+test_get(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q get qapi://secrets/a"), 0);
+	assert_string_equal(out, "alpha");
+	assert_string_equal(err, "");
+	assert_int_equal(sh("$Q get a"), 0);
+	assert_string_equal(out, "alpha");
+	assert_int_equal(sh("$Q get b"), 0);
+	assert_string_equal(out, "beta\n");
+	assert_int_equal(sh("$Q get --field username a"), 0);
+	assert_string_equal(out, "me");
+	assert_int_equal(sh("$Q get nul"), 0);
+	assert_int_equal(out_len, 3);
+	assert_int_equal(sh("$Q get old"), 0);
+	assert_string_equal(err, "");
+	assert_int_equal(sh("$Q get a b"), 0);
+	assert_string_equal(out, "alpha\nbeta\n\n");
+	assert_int_equal(sh("$Q get -0 a b"), 0);
+	assert_int_equal(out_len, 12);
+	assert_memory_equal(out, "alpha\0beta\n\0", 12);
+	assert_int_equal(sh("$Q --timeout 3s get a --socket nowhere"), 5);
+}
+
+static void
+test_get_partial_failure(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q get none a de b"), 3);
+	assert_string_equal(out, "alpha\nbeta\n\n");
+	assert_int_equal(lines(err), 2);
+	assert_non_null(strstr(err, "qapi-agent: qapi://secrets/none: no such "
+				    "secret: "));
+	assert_int_equal(sh("$Q get --json de a none"), 4);
+	assert_int_equal(lines(err), 2);
+	assert_non_null(strstr(err, "{\"ref\":\"qapi://secrets/de\",\"error\":"
+				    "\"denied\",\"message\":\""));
+	assert_int_equal(sh("$Q get a qapi://secrets/a?x=1"), 2);
+	assert_string_equal(out, "alpha\n");
+}
+
+static void
+test_get_json(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q get --json a nul bin old"), 0);
+	assert_int_equal(lines(out), 4);
+	assert_ptr_equal(strstr(out, "{\"ref\":\"qapi://secrets/a\",\"id\":\"sec_1"
+	    "\",\"name\":\"a name\",\"version\":3,\"value\":\"alpha\","
+	    "\"freshness\":\"fresh\",\"ageSeconds\":301,\"updatedAt\":"
+	    "\"2026-05-08T12:00:00Z\",\"expiresAt\":null}\n"), out);
+	assert_non_null(strstr(out, "\"value\":\"x\\u0000y\""));
+	assert_non_null(strstr(out, "\"valueBase64\":\"/wB6\""));
+	assert_non_null(strstr(out, "\"freshness\":\"stale\""));
+}
+
+static void
+test_get_output_file(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("umask 0; $Q get -o f a && stat -c %a f && cat f"),
+	    0);
+	assert_string_equal(out, "600\nalpha");
+	assert_int_equal(sh("echo was >g; $Q get -o g a none; echo $?; cat g; "
+			    "ls -A | grep -c qapi-agent"), 1);
+	assert_string_equal(out, "3\nwas\n0\n");
+	assert_int_equal(sh("echo was >t; ln -s t l; $Q get -o l a; cat t l; "
+			    "test -h l"), 1);
+	assert_string_equal(out, "was\nalpha");
+	assert_int_equal(sh("$Q get -o - a"), 0);
+	assert_string_equal(out, "alpha");
+	assert_int_equal(sh("$Q get -o /dev/null a"), 0);
+	assert_int_equal(sh("$Q get -o no/such/dir a"), 1);
+	assert_non_null(strstr(err, "qapi-agent: no/such/dir: cannot write: "));
+	assert_int_equal(sh("$Q get a >/dev/full"), 1);
+}
+
+static void
+test_exit_statuses(void **state)
+{
+	static const struct {
+		const char *name;
+		int status;
+	} cases[] = {
+		{"br", 2}, {"none", 3}, {"am", 9}, {"de", 4}, {"ex", 8},
+		{"ua", 4}, {"is", 4}, {"rl", 6}, {"uu", 6}, {"ue", 1},
+		{"tl", 1}, {"bu", 1}, {"ti", 7}, {"us", 1}, {"in", 1},
+	};
+	char line[64];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < UNIT_COUNT(cases); i++) {
+		(void)snprintf(line, sizeof(line), "$Q get %s", cases[i].name);
+		assert_int_equal(sh(line), cases[i].status);
+		assert_int_equal(lines(err), 1);
+		assert_string_equal(out, "");
+	}
+}
+
+static void
+test_errors_are_one_safe_line(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q get evil"), 4);
+	assert_int_equal(lines(err), 1);
+	assert_null(strchr(err, '\x1b'));
+	assert_int_equal(sh("$Q get \"$(printf 'a\\nb')\""), 2);
+	assert_int_equal(lines(err), 1);
+	assert_int_equal(sh("$Q --socket /nonexistent/s get a b"), 5);
+	assert_int_equal(lines(err), 1);
+	assert_non_null(strstr(err, "/nonexistent/s"));
+	assert_int_equal(sh("$Q --socket /nonexistent/s get --json a b"), 5);
+	assert_int_equal(lines(err), 2);
+	assert_non_null(strstr(err, "\"error\":\"unreachable\""));
+}
+
+static void
+test_usage(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q"), 2);
+	assert_int_equal(sh("$Q gte a"), 2);
+	assert_non_null(strstr(err, "did you mean get?"));
+	assert_int_equal(sh("$Q get --filed x a"), 2);
+	assert_non_null(strstr(err, "did you mean --field?"));
+	assert_int_equal(lines(err), 1);
+	assert_int_equal(sh("$Q get"), 2);
+	assert_int_equal(sh("$Q get --fresh --offline a"), 2);
+	assert_int_equal(sh("$Q get --timeout 5x a"), 2);
+	assert_int_equal(sh("$Q list things"), 2);
+	assert_int_equal(sh("$Q status x"), 2);
+	assert_int_equal(sh("$Q ping x"), 2);
+	assert_int_equal(sh("$Q refresh"), 2);
+	assert_int_equal(sh("$Q purge --all a"), 2);
+	assert_int_equal(sh("$Q run"), 125);
+	assert_int_equal(sh("$Q run --evn A=a -- true"), 125);
+	assert_non_null(strstr(err, "did you mean --env?"));
+	assert_int_equal(sh("$Q run --on-change restart -- true"), 125);
+	assert_int_equal(sh("$Q run --env Aa -- true"), 125);
+	assert_int_equal(sh("$Q --version && $Q --help && "
+			    "for c in get list run refresh purge status ping; "
+			    "do $Q $c --help || exit 9; done"), 0);
+	assert_string_equal(err, "");
+}
+
+static void
+test_list(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q list"), 0);
+	assert_string_equal(out,
+	    "db/password\tsec_1\tsecret\tstale\t1m1s\t-\n"
+	    "sign\\x09me\\x1b[0m\tkey_1\tkey\t-\t-\t-\n");
+	assert_int_equal(sh("$Q list secrets --json"), 0);
+	assert_non_null(strstr(out, "{\"kind\":\"secret\",\"id\":\"sec_1\","
+	    "\"name\":\"db/password\",\"version\":null,\"freshness\":\"stale\""
+	    ",\"ageSeconds\":61,"));
+	assert_non_null(strstr(out, "\"freshness\":null,\"ageSeconds\":null"));
+}
+
+static void
+test_status_and_ping(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q status --json"), 0);
+	assert_string_equal(out, "{\"version\":\"0.1.0\",\"pid\":42,"
+	    "\"upstream\":{\"state\":\"ok\",\"lastSuccessAgeSeconds\":null},"
+	    "\"cache\":{\"secrets\":7},\"memory\":{\"locked\":{\"bytes\":4096}}"
+	    ",\"uptimeSeconds\":5400}\n");
+	assert_int_equal(sh("$Q status"), 0);
+	assert_non_null(strstr(out, "5400 (1h30m)\n"));
+	assert_non_null(strstr(out, "upstream\n  state "));
+	assert_int_equal(sh("$Q ping"), 0);
+	assert_non_null(strstr(out, "qapi-agentd 0.1.0 at "));
+	assert_int_equal(sh("$Q --socket /nonexistent/s ping"), 5);
+}
+
+static void
+test_refresh_and_purge(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q refresh a b"), 0);
+	assert_int_equal(sh("$Q refresh a none"), 3);
+	assert_int_equal(sh("$Q refresh old"), 6);
+	assert_int_equal(sh("$Q refresh --all"), 0);
+	assert_string_equal(out, "7 refreshed\n");
+	assert_int_equal(sh("$Q purge a"), 0);
+	assert_int_equal(sh("$Q purge --all"), 0);
+	assert_string_equal(out, "7 purged\n");
+}
+
+static void
+test_run_environment(void **state)
+{
+	(void)state;
+	spit("env", "# comment\nexport A=qapi://secrets/a\nLIT='a b'\n"
+		    "OVER=qapi://secrets/none\n");
+	assert_int_equal(sh("INH=qapi://secrets/b A=old OVER=x "
+			    "$Q run --env-file env --env OVER=a -- sh -c "
+			    "'printf \"%s|%s|%s|%s\" \"$A\" \"$LIT\" \"$OVER\" "
+			    "\"$INH\"'"), 0);
+	assert_string_equal(out, "alpha|a b|alpha|beta\n");
+	assert_int_equal(sh("$Q run --env X=a --env X=b -- sh -c "
+			    "'printf %s \"$X\"; exit 42'"), 42);
+	assert_string_equal(out, "beta\n");
+	/* no descriptor of ours, no parent, no core limit is left */
+	assert_int_equal(sh("echo $$; ulimit -S -c; exec $Q run --env X=a -- "
+			    "sh -c 'echo $$; ulimit -S -c; ls /proc/$$/fd | "
+			    "wc -l'"), 0);
+	{
+		int before, after;
+		char c1[32], c2[32];
+
+		assert_int_equal(sscanf(out, "%d %31s %d %31s", &before, c1,
+				     &after, c2), 4);
+		assert_int_equal(before, after);
+		assert_string_equal(c1, c2);
+		assert_null(strstr(out, "\n4\n"));
+	}
+}
+
+static void
+test_run_memory_file(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q run --file F=nul --file G=b -- sh -c '"
+			    "stat -L -c %a $F; wc -c <$F; cat $G; "
+			    "{ echo x >>$F; } 2>/dev/null; echo $?; "
+			    "case $F in /proc/self/fd/*) echo ok;; esac'"),
+	    0);
+	assert_non_null(strstr(out, "400\n3\nbeta\n"));
+	assert_non_null(strstr(out, "ok\n"));
+	assert_null(strstr(out, "\n0\nok"));
+}
+
+static void
+test_run_failures(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q run --env A=none --env B=de --env C=a -- "
+			    "echo started"), 125);
+	assert_string_equal(out, "");
+	assert_int_equal(lines(err), 2);
+	assert_int_equal(sh("$Q run --env A=nul -- echo started"), 125);
+	assert_non_null(strstr(err, "NUL byte"));
+	assert_int_equal(sh("$Q run --env A=a -- /no/such/program"), 127);
+	assert_int_equal(sh("$Q run -- /etc/passwd"), 126);
+	assert_int_equal(sh("$Q --socket /nonexistent/s run --env A=a -- "
+			    "echo started"), 125);
+	assert_int_equal(sh("$Q --socket /nonexistent/s run -- echo started"),
+	    0);
+	assert_int_equal(sh("$Q run --env-file none -- echo started"), 125);
+	spit("bad", "A=1\nB\n");
+	assert_int_equal(sh("$Q run --env-file bad -- echo started"), 125);
+	assert_non_null(strstr(err, "qapi-agent: bad:2: no = after the name"));
+}
+
+/* The value is in the program's environment, and nowhere before it. */
+static void
+test_run_value_is_not_in_own_environ(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("A=qapi://secrets/a $Q run -- sh -c "
+			    "'tr \"\\0\" \"\\n\" </proc/$$/environ | "
+			    "grep ^A='"), 0);
+	assert_string_equal(out, "A=alpha\n");
+}
+
+static void
+test_closed_std_descriptors(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q run --file F=a -- sh -c 'cat $F >&2' <&- "
+			    ">&-"), 0);
+	assert_string_equal(err, "alpha");
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	fake = fake_start(fake_serve_table, (void *)(uintptr_t)table);
+	return mkdtemp(dir) == NULL ? -1 : 0;
+}
+
+static int
+teardown(void **state)
+{
+	char line[64];
+
+	(void)state;
+	fake_stop(&fake);
+	(void)snprintf(line, sizeof(line), "rm -rf %s", dir);
+	return system(line);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_get),
+		cmocka_unit_test(test_get_partial_failure),
+		cmocka_unit_test(test_get_json),
+		cmocka_unit_test(test_get_output_file),
+		cmocka_unit_test(test_exit_statuses),
+		cmocka_unit_test(test_errors_are_one_safe_line),
+		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_status_and_ping),
+		cmocka_unit_test(test_refresh_and_purge),
+		cmocka_unit_test(test_run_environment),
+		cmocka_unit_test(test_run_memory_file),
+		cmocka_unit_test(test_run_failures),
+		cmocka_unit_test(test_run_value_is_not_in_own_environ),
+		cmocka_unit_test(test_closed_std_descriptors),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
