@@ -285,7 +285,7 @@ names_add(struct names *names, struct view name)
 {
 	size_t sep = names->len > 0 ? 2 : 0;
 
-	if (names->full)
+	if (names->full || name.len == 0)
 		return;
 	if (names->size - names->len < sep + name.len + sizeof(", ...")) {
 		names->full = true;

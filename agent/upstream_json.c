@@ -459,7 +459,8 @@ add_member(struct fields *f, const json_t *doc, const char *key,
 			return; /* the same in the first spelling */
 		key = camel;
 	}
-	if (strcmp(key, "value") == 0 || strcmp(key, "id") == 0 ||
+	/* One without a name could not be asked for. */
+	if (key[0] == '\0' || strcmp(key, "value") == 0 || strcmp(key, "id") == 0 ||
 	    strcmp(key, "name") == 0 || strlen(key) > REF_FIELD_MAX)
 		return;
 	fields_add(f, (struct view){(const uint8_t *)key, strlen(key)}, v);

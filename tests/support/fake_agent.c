@@ -185,7 +185,7 @@ fake_send_error(struct fake_conn *c, uint64_t id, int error,
     const char *message)
 {
 	struct msg_error m = {.error = error, .message = view_of(message)};
-	uint8_t buf[2048];
+	static uint8_t buf[2048];
 	struct wr wr;
 
 	wr_init(&wr, buf, sizeof(buf));
@@ -268,7 +268,7 @@ send_from_table(struct fake_conn *c, const struct frame *frame)
 static void
 send_rows(struct fake_conn *c, uint64_t id)
 {
-	uint8_t buf[4096];
+	static uint8_t buf[4096];
 	struct msg_row row = {.kind = REF_SECRET};
 	struct msg_meta listing;
 	struct wr wr;
@@ -298,7 +298,7 @@ send_rows(struct fake_conn *c, uint64_t id)
 static void
 send_stats(struct fake_conn *c, uint64_t id)
 {
-	uint8_t buf[2048];
+	static uint8_t buf[2048];
 	struct wr wr;
 	size_t start;
 

@@ -1,14 +1,9 @@
 #include "config.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <limits.h>
 
 #include "backoff.h"
+#include "unit.h"
 
 static void
 test_ceiling_doubles_up_to_max(void **state)
@@ -19,7 +14,7 @@ test_ceiling_doubles_up_to_max(void **state)
 
 	(void)state;
 	backoff_init(&b, 1000, 15000);
-	for (i = 0; i < sizeof(want) / sizeof(want[0]); i++)
+	for (i = 0; i < UNIT_COUNT(want); i++)
 		assert_int_equal(backoff_failed(&b, UINT32_MAX), want[i]);
 	assert_int_equal(b.failures, 6);
 }

@@ -101,7 +101,7 @@ static void
 script_odd(struct fake_conn *c)
 {
 	static const uint8_t unknown[] = {0x10, 0x00, 0, 0, 0, 2, 'x', 'y'};
-	uint8_t buf[MSG_RESULT_HEAD_MAX + 64];
+	static uint8_t buf[MSG_RESULT_HEAD_MAX + 64];
 	struct msg_result m = {.content = MSG_CONTENT_TEXT};
 	struct frame f;
 	struct wr wr;
@@ -177,7 +177,7 @@ script_backwards(struct fake_conn *c)
 {
 	struct frame f;
 	struct msg_refs refs;
-	struct view v[MSG_REFS_MAX];
+	static struct view v[MSG_REFS_MAX];
 	uint16_t i;
 
 	while (fake_read(c, &f)) {
@@ -196,7 +196,7 @@ test_get_many_keeps_order_and_splits(void **state)
 {
 	enum { N = 600 };
 	static char texts[N][40];
-	const char *refs[N];
+	static const char *refs[N];
 	struct qapi_agent_items *items = NULL;
 	const struct qapi_agent_item *item;
 	struct qapi_agent *a;

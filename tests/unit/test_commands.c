@@ -85,7 +85,7 @@ spit(const char *name, const char *text)
 static int
 sh(const char *line)
 {
-	char script[4096];
+	static char script[4096];
 	int status;
 
 	(void)snprintf(script, sizeof(script),

@@ -1,17 +1,9 @@
 #include "config.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
-
 #include "err.h"
 #include "msg.h"
 #include "object.h"
+#include "unit.h"
 
 #define FIELD_TEXT(n, c) {{(const uint8_t *)(n), sizeof(n) - 1}, true, \
 	{(const uint8_t *)(c), sizeof(c) - 1}}
@@ -88,7 +80,7 @@ test_value_and_fields_are_found(void **state)
 		FIELD_JSON("future", "{\"x\":1}"),
 		FIELD_TEXT("description", ""),
 	};
-	struct object *o = secret(fields, sizeof(fields) / sizeof(fields[0]));
+	struct object *o = secret(fields, UNIT_COUNT(fields));
 	struct object_field f;
 
 	(void)state;
@@ -122,7 +114,7 @@ test_known_fields_take_little(void **state)
 		FIELD_JSON("hasTotp", "false"),
 		FIELD_TEXT("username", "app"),
 	};
-	struct object *o = secret(fields, sizeof(fields) / sizeof(fields[0]));
+	struct object *o = secret(fields, UNIT_COUNT(fields));
 
 	(void)state;
 	assert_int_equal(secmem_len(&o->data), strlen("hunter2") + 3 + 5);
@@ -142,7 +134,7 @@ test_long_content(void **state)
 	(void)state;
 	assert_non_null(text);
 	memset(text, 'n', 300000);
-	for (i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(lens); i++) {
 		f.content = (struct view){(uint8_t *)text, lens[i]};
 		o = secret(&f, 1);
 		assert_int_equal(object_field(o, f.name, &got), 0);

@@ -1,17 +1,7 @@
 #include "config.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <netdb.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -19,6 +9,7 @@
 #include "err.h"
 #include "fake_http.h"
 #include "msg.h"
+#include "unit.h"
 #include "upstream_http.h"
 
 #define KEY "qapi_0123456789abcdefghijklmnopqrstuv"
@@ -123,7 +114,7 @@ refusal(struct fake_conn *c, const char *id)
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(bodies); i++) {
 		if (strcmp(id, bodies[i].id) == 0)
 			fake_answer(c, 403, "", bodies[i].body);
 	}
@@ -480,7 +471,7 @@ test_ids_that_can_be_none_are_refused(void **state)
 
 	(void)state;
 	client_init_plain(&cl);
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(bad); i++) {
 		req = request_for(bad[i]);
 		assert_int_equal(cl.up->ops->start(cl.up, &req, got_answer,
 		    &cl, &call), ERR_BAD_REQUEST);
@@ -532,7 +523,7 @@ test_each_status_has_its_meaning(void **state)
 
 	(void)state;
 	client_init_plain(&cl);
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
 		a = get(&cl, rows[i].id);
 		if (a->error != rows[i].error)
 			fail_msg("%s: %s", rows[i].id, a->message);
@@ -577,7 +568,7 @@ test_403_is_refined_by_its_code(void **state)
 	check_message(&cl.answer, "secrets:read");
 	assert_int_equal(get(&cl, "f-scope-odd")->error,
 	    ERR_INSUFFICIENT_SCOPE);
-	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(ids); i++) {
 		assert_int_equal(get(&cl, ids[i])->error, ERR_DENIED);
 		assert_true(cl.answer.forbidden);
 	}
@@ -606,7 +597,7 @@ test_faults_are_unavailable_and_say_why(void **state)
 
 	(void)state;
 	client_init_plain(&cl);
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
 		a = get(&cl, rows[i].id);
 		if (a->error != ERR_UPSTREAM_UNAVAILABLE)
 			fail_msg("%s: %d %s", rows[i].id, a->error, a->message);
@@ -764,8 +755,8 @@ test_cancelled_call_is_not_answered(void **state)
 
 	(void)state;
 	client_init_plain(&cl);
-	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-		for (j = 0; j < sizeof(waits) / sizeof(waits[0]); j++) {
+	for (i = 0; i < UNIT_COUNT(ids); i++) {
+		for (j = 0; j < UNIT_COUNT(waits); j++) {
 			if (i == 0 && j > 0)
 				break; /* would be answered */
 			req = request_for(ids[i]);

@@ -1,18 +1,9 @@
 #include "config.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base64.h"
 #include "err.h"
 #include "msg.h"
+#include "unit.h"
 #include "upstream_json.h"
 
 #define ID "a1b2c3d4-0000-4000-8000-0123456789ab"
@@ -447,7 +438,7 @@ test_wrong_keys_are_refused(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
 		if (read_key(rows[i].format, rows[i].body) !=
 		    ERR_UPSTREAM_ERROR)
 			fail_msg("%d for %s", answer.error, rows[i].body);
@@ -486,7 +477,7 @@ test_base64(void **state)
 	size_t i, len;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
 		len = 0;
 		if (base64_decode(view_of(rows[i].text), bytes, &len) !=
 		    rows[i].error)
@@ -552,7 +543,7 @@ test_list_envelopes(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(bodies); i++) {
 		assert_int_equal(read_list(UPSTREAM_LIST_SECRETS, 1,
 		    bodies[i]), 0);
 		assert_int_equal(answer.page->count, 1);
@@ -590,7 +581,7 @@ test_has_more_is_worked_out(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
 		(void)snprintf(body, sizeof(body), "{\"items\":[" ROW("a") ","
 		    ROW("b") "]%s", rows[i].rest);
 		assert_int_equal(read_list(UPSTREAM_LIST_SECRETS, rows[i].page,
@@ -657,7 +648,7 @@ test_reasons(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
 		assert_int_equal(upstream_json_reason(view_of(rows[i].body),
 		    scope), rows[i].reason);
 		assert_string_equal(scope, rows[i].scope);

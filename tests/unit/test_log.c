@@ -1,0 +1,142 @@
+#include "config.h"
+
+#include "log.h"
+
+#include "tempdir.h"
+
+static char out[4000];
+
+static void
+every_level(void *arg)
+{
+	(void)arg;
+	log_init();
+	log_error("e%d", 1);
+	log_warning("w");
+	log_notice("n");
+	log_info("i");
+	log_debug("d");
+}
+
+static void
+test_level_from_name(void **state)
+{
+	(void)state;
+	assert_int_equal(log_level_from_name("error"), LOG_LEVEL_ERROR);
+	assert_int_equal(log_level_from_name("warning"), LOG_LEVEL_WARNING);
+	assert_int_equal(log_level_from_name("notice"), LOG_LEVEL_NOTICE);
+	assert_int_equal(log_level_from_name("info"), LOG_LEVEL_INFO);
+	assert_int_equal(log_level_from_name("debug"), LOG_LEVEL_DEBUG);
+	assert_int_equal(log_level_from_name("verbose"), -1);
+	assert_int_equal(log_level_from_name(""), -1);
+}
+
+static void
+test_levels_above_the_maximum_are_silent(void **state)
+{
+	(void)state;
+	log_set_level(LOG_LEVEL_NOTICE);
+	capture_stderr(every_level, NULL, out, sizeof(out));
+	log_set_level(LOG_LEVEL_INFO);
+	assert_non_null(strstr(out, " error: e1\n"));
+	assert_non_null(strstr(out, " warning: w\n"));
+	assert_non_null(strstr(out, " notice: n\n"));
+	assert_null(strstr(out, " info: "));
+	assert_null(strstr(out, " debug: "));
+	/* a time stands first: 2026-… */
+	assert_int_equal(out[4], '-');
+	assert_int_equal(out[10], 'T');
+}
+
+static void
+to_the_journal(void *arg)
+{
+	char text[64];
+	struct stat st;
+
+	(void)arg;
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	(void)snprintf(text, sizeof(text), "%ju:%ju", (uintmax_t)st.st_dev,
+	    (uintmax_t)st.st_ino);
+	assert_int_equal(setenv("JOURNAL_STREAM", text, 1), 0);
+	log_init();
+	log_warning("disk");
+	(void)strcat(text, "0"); /* another inode: inherited, but not ours */
+	assert_int_equal(setenv("JOURNAL_STREAM", text, 1), 0);
+	log_init();
+	log_warning("again");
+	assert_int_equal(setenv("JOURNAL_STREAM", "nonsense", 1), 0);
+	log_init();
+	log_warning("third");
+	assert_int_equal(unsetenv("JOURNAL_STREAM"), 0);
+	log_init();
+}
+
+static void
+test_journal_gets_priorities(void **state)
+{
+	(void)state;
+	capture_stderr(to_the_journal, NULL, out, sizeof(out));
+	assert_memory_equal(out, "<4>disk\n", 8);
+	assert_non_null(strstr(out, " warning: again\n"));
+	assert_non_null(strstr(out, " warning: third\n"));
+}
+
+static void
+write_text(void *arg)
+{
+	log_error("%s", (const char *)arg);
+}
+
+static void
+test_one_event_is_one_line(void **state)
+{
+	char text[] = "a\nb\rc\x1b[31m\x7f";
+
+	(void)state;
+	capture_stderr(write_text, text, out, sizeof(out));
+	assert_non_null(strstr(out, "error: a?b?c?[31m?\n"));
+}
+
+static void
+test_long_text_is_cut(void **state)
+{
+	static char text[4000];
+	size_t len;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	capture_stderr(write_text, text, out, sizeof(out));
+	len = strlen(out);
+	assert_true(len < 2000);
+	assert_string_equal(out + len - 4, "...\n");
+}
+
+static void
+test_errno_is_kept(void **state)
+{
+	char text[] = "x";
+
+	(void)state;
+	errno = EDOM;
+	capture_stderr(write_text, text, out, sizeof(out));
+	errno = EDOM;
+	log_debug("not written");
+	assert_int_equal(errno, EDOM);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_level_from_name),
+	    cmocka_unit_test(test_levels_above_the_maximum_are_silent),
+	    cmocka_unit_test(test_journal_gets_priorities),
+	    cmocka_unit_test(test_one_event_is_one_line),
+	    cmocka_unit_test(test_long_text_is_cut),
+	    cmocka_unit_test(test_errno_is_kept),
+	};
+
+	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+}
