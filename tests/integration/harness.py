@@ -350,7 +350,7 @@ class Agent:
         return self
 
     def read_notes(self):
-        while True:
+        while self.notify.fileno() != -1:
             try:
                 data = self.notify.recv(65536)
             except BlockingIOError:
@@ -360,6 +360,7 @@ class Agent:
                 name, _, v = line.partition("=")
                 note[name] = v
             self.notes.append(note)
+        return self.notes
 
     def noted(self, name):
         """All values that were given to name, oldest first."""
