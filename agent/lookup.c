@@ -109,7 +109,11 @@ lookup_is_uuid(struct view text)
 	return true;
 }
 
-bool
+/*
+ * Does it look like an id more than like a name?  Then it is tried as one
+ * before a listing is asked for (upstream-api.md, section 1, "Ids").
+ */
+static bool
 lookup_looks_like_id(struct view text)
 {
 	return lookup_is_uuid(text) || (text.len > 4 &&
@@ -239,8 +243,7 @@ lookup_resolve(struct lookup *lk, const struct lookup_in *in,
 		return LOOKUP_READ;
 	r = lookup_in_listing(lk, in, now, &row, &other);
 	if (r == ERR_AMBIGUOUS) {
-		lookup_fail(result, r, "two %ss have this name, %s and %s; "
-		    "ask by id", lookup_noun(lk), row->id, other->id);
+		lookup_fail(result, r, "two %ss have this name, %s and %s", lookup_noun(lk), row->id, other->id);
 		return LOOKUP_DONE;
 	}
 	if (r == 0) {
@@ -282,7 +285,7 @@ lookup_expired(const struct cache_entry *e, struct fetch_result *result)
 	char when[UNITS_TIME_LEN];
 
 	lookup_fail(result, ERR_EXPIRED, "it expired at %s, and the service "
-	    "has no newer value; rotate it there",
+	    "has no newer value",
 	    units_format_time(e->object->expires_at, when));
 	return LOOKUP_DONE;
 }
@@ -519,7 +522,7 @@ lookup_give_up(struct lookup *lk, const struct lookup_in *in,
 	    lookup_next(lk, in, now, result, &e) != LOOKUP_DONE ||
 	    result->error == ERR_UPSTREAM_UNAVAILABLE) {
 		lookup_fail(result, ERR_TIMEOUT, "the service did not answer "
-		    "in the time allowed; allow more with --timeout");
+		    "in the time allowed");
 		return;
 	}
 	/* newer was wanted and did not come in time */

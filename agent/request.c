@@ -49,14 +49,15 @@ request_reads_all(struct session *s)
 }
 
 /*
- * By the text that was asked for: ALLOWED, DENIED, or MAYBE where it is or may
- * be the id of something whose name decides.
+ * By what is known of the text that was asked for: ALLOWED, DENIED, or MAYBE
+ * where only the service's name and id for it can tell.
  */
 static enum policy_verdict
 request_may(struct session *s, enum policy_op op, const struct ref *ref)
 {
 	const struct policy *pol = s->env->settings->policy;
 	const struct view none = { NULL, 0 };
+	struct view id, name;
 
 	if (op == POLICY_READ && request_reads_all(s))
 		return POLICY_ALLOWED;
@@ -65,10 +66,10 @@ request_may(struct session *s, enum policy_op op, const struct ref *ref)
 	    policy_check(pol, s->peer, op, ref->kind, none, ref->name,
 	    NULL) == POLICY_ALLOWED)
 		return POLICY_ALLOWED;
-	if (!fetch_may_be_id(s->env->fetch, ref->kind, ref->name))
-		return POLICY_DENIED;
-	return policy_check(pol, s->peer, op, ref->kind, none, ref->name,
-	    NULL) == POLICY_MAYBE ? POLICY_MAYBE : POLICY_DENIED;
+	if (fetch_known(s->env->fetch, ref->kind, ref->name, &id, &name) == 0)
+		return policy_check(pol, s->peer, op, ref->kind, name, id,
+		    NULL);
+	return policy_check(pol, s->peer, op, ref->kind, none, none, NULL);
 }
 
 /* And by the name and id of what was found. */
@@ -225,6 +226,10 @@ request_put(struct session *s, struct out *out, uint8_t type, uint64_t id,
 	bool denied = item->error == ERR_DENIED && item->message == NULL;
 
 	if (item->error != 0 && !denied && item->may_tell) {
+		if (!request_is_told(s, item->ref))
+			audit_record(s->env->audit, s->peer,
+			    request_operation(type), item->ref, item->error,
+			    NULL);
 		request_put_error(out, id, flags, item->index, item->error,
 		    item->message);
 	} else if (item->error != 0 || !request_may_have(s, item->object)) {
