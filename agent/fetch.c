@@ -434,7 +434,11 @@ fetch_step(struct fetch *f, struct lookup *lk, const struct now *now,
 			*ret_list = &(*ret_reading)->waits;
 			job_set_waited((*ret_reading)->job, true);
 		} else if (e->object == NULL) {
-			cache_drop(f->cache, e);
+			/*
+			 * Dropped when it is due: fetch_read_cb(), further up
+			 * the stack, may still look at it.
+			 */
+			cache_refresh_failed(f->cache, e, r, 0, now);
 		}
 	} else if (step == LOOKUP_NAMES) {
 		r = names_renew(f->names, lk->kind, true, now);
@@ -685,28 +689,42 @@ fetch_match_text(void *arg, struct cache_entry *e)
 }
 
 int
+fetch_known(struct fetch *f, enum ref_kind kind, struct view text,
+    struct view *ret_id, struct view *ret_name)
+{
+	const struct cache_key key = { .kind = kind, .id = text };
+	const struct cache_entry *e = cache_find(f->cache, &key);
+	struct listing *l = names_listing(f->names, kind);
+	const struct upstream_row *row, *other;
+	int r;
+
+	if (e != NULL && e->object != NULL) {
+		*ret_id = object_id(e->object);
+		*ret_name = object_name(e->object);
+		return 0;
+	}
+	if (l == NULL)
+		return ERR_NOT_FOUND;
+	row = listing_by_id(l, text);
+	if (row == NULL && (r = listing_by_name(l, text, &row, &other)) != 0)
+		return r;
+	*ret_id = (struct view){ (const uint8_t *)row->id, strlen(row->id) };
+	*ret_name = (struct view){ (const uint8_t *)row->name,
+	    strlen(row->name) };
+	return 0;
+}
+
+int
 fetch_identify(struct fetch *f, const struct ref *ref,
     struct view *ret_id, struct view *ret_name)
 {
-	struct listing *l = names_listing(f->names, ref->kind);
-	const struct upstream_row *row = NULL, *other;
 	struct fetch_by_text m = { .ref = ref };
 	int r;
 
+	r = fetch_known(f, ref->kind, ref->name, ret_id, ret_name);
+	if (r != ERR_NOT_FOUND)
+		return r;
 	cache_foreach(f->cache, fetch_match_text, &m);
-	if (m.by_id == NULL && l != NULL) {
-		row = listing_by_id(l, ref->name);
-		r = row != NULL ? 0 : listing_by_name(l, ref->name, &row, &other);
-		if (r == ERR_AMBIGUOUS)
-			return r;
-	}
-	if (row != NULL) {
-		*ret_id = (struct view){ (const uint8_t *)row->id,
-		    strlen(row->id) };
-		*ret_name = (struct view){ (const uint8_t *)row->name,
-		    strlen(row->name) };
-		return 0;
-	}
 	if (m.by_id == NULL)
 		m.by_id = m.by_name;
 	if (m.by_id == NULL)
@@ -716,17 +734,6 @@ fetch_identify(struct fetch *f, const struct ref *ref,
 	*ret_name = m.by_id->object != NULL ? object_name(m.by_id->object)
 	    : (struct view){ NULL, 0 };
 	return 0;
-}
-
-bool
-fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text)
-{
-	struct listing *l = names_listing(f->names, kind);
-	const struct cache_key key = { .kind = kind, .id = text };
-
-	return lookup_looks_like_id(text) ||
-	    cache_find(f->cache, &key) != NULL ||
-	    (l != NULL && listing_by_id(l, text) != NULL);
 }
 
 void

@@ -83,10 +83,4 @@ void lookup_fail(struct fetch_result *result, int error, const char *fmt, ...)
 /* Can text be an id at all: 1 to 128 of [A-Za-z0-9_-]? */
 bool lookup_can_be_id(struct view text);
 
-/*
- * Does it look like an id more than like a name?  Then it is tried as one
- * before a listing is asked for (upstream-api.md, section 1, "Ids").
- */
-bool lookup_looks_like_id(struct view text);
-
 #endif /* AGENT_LOOKUP_H */

@@ -78,8 +78,11 @@ out_free(struct out *o)
 bool
 out_has_room(const struct out *o, size_t need)
 {
-	/* a message is a piece of scratch and perhaps an external one */
-	return o->count + 2 <= OUT_PIECES && need <= OUT_SCRATCH - o->len;
+	/*
+	 * A message is a piece of scratch and perhaps an external one; and one
+	 * is kept for a short error that is said without asking.
+	 */
+	return o->count + 3 <= OUT_PIECES && need <= OUT_SCRATCH - o->len;
 }
 
 bool
