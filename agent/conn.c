@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 
 #include <event2/event.h>
 
+#include "caller.h"
 #include "err.h"
 #include "log.h"
 #include "msg.h"
@@ -24,6 +26,7 @@
 #define CONN_INPUT (64u * 1024)	/* read at once */
 #define CONN_PARTIAL_MS 30000	/* PROTOCOL.md, section 2 */
 #define CONN_SWEEP_MS 5000
+#define CONN_SHARED_MIN 64	/* fewer are not shared out */
 
 struct conn {
 	TAILQ_ENTRY(conn) link;
@@ -40,6 +43,7 @@ struct conn {
 	struct event *ev_write;	/* made when first needed */
 	struct secbuf in;	/* input that could not be used yet */
 	struct out_backlog *backlog;
+	size_t counted;		/* of the two, in the caller's bytes */
 	struct session session;
 };
 
@@ -50,6 +54,7 @@ struct conns {
 	struct session_env *env;
 	struct out *out;
 	struct secmem input;	/* shared by all */
+	struct callers callers;
 	struct conn_list all;
 	struct conn_list dead;
 	struct conn_list woken;
@@ -75,6 +80,7 @@ conns_new(struct event_base *base, struct session_env *env,
 	cs->base = base;
 	cs->env = env;
 	cs->max = max_connections;
+	callers_init(&cs->callers);
 	TAILQ_INIT(&cs->all);
 	TAILQ_INIT(&cs->dead);
 	TAILQ_INIT(&cs->woken);
@@ -124,6 +130,9 @@ conns_free_dead(struct conns *cs)
 	while ((c = TAILQ_FIRST(&cs->dead)) != NULL) {
 		TAILQ_REMOVE(&cs->dead, c, link);
 		session_done(&c->session);
+		if (c->session.caller != NULL)
+			c->session.caller->bytes -= c->counted;
+		caller_leave(&cs->callers, c->session.caller);
 		secbuf_clear(&c->in);
 		out_backlog_free(c->backlog);
 		free(c);
@@ -284,12 +293,38 @@ conns_watch_partial(struct conns *cs)
 	}
 }
 
+/*
+ * Count what is kept for this connection.  False if its user has too much: no
+ * answer says so, as there may be one half sent.
+ */
+static bool
+conn_count(struct conn *c)
+{
+	struct caller *caller = c->session.caller;
+	char who[128];
+
+	caller->bytes -= c->counted;
+	c->counted = c->in.cap + out_backlog_bytes(c->backlog);
+	caller->bytes += c->counted;
+	if (c->counted == 0 || caller->bytes <= CALLER_BYTES_MAX)
+		return true;
+	log_info("%s: its user's frames that came in part and answers that "
+	    "are not read take more than %u bytes; connection closed",
+	    peer_describe(c->session.peer, who, sizeof(who)),
+	    CALLER_BYTES_MAX);
+	return false;
+}
+
 /* Is there more to do for this connection?  The last thing any event does. */
 static void
 conn_settle(struct conn *c, bool partial, const struct now *now)
 {
 	if (c->dead)
 		return;
+	if (!conn_count(c)) {
+		conn_close(c);
+		return;
+	}
 	if ((c->failed || (c->eof && session_is_idle(&c->session))) &&
 	    c->backlog == NULL) {
 		conn_close(c);
@@ -350,6 +385,15 @@ conn_input(struct conn *c, const uint8_t *p, size_t len)
 	conn_go_on(c);
 }
 
+/* Has the peer closed, and not only shut down its sending direction? */
+static bool
+conn_hung_up(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
+}
+
 static void
 conn_read_cb(evutil_socket_t fd, short what, void *arg)
 {
@@ -363,6 +407,9 @@ conn_read_cb(evutil_socket_t fd, short what, void *arg)
 		conn_input(c, input, (size_t)n);
 		/* requests hold no secrets yet, but they will: data to encrypt */
 		wipe(input, (size_t)n);
+	} else if (n == 0 && conn_hung_up(fd)) {
+		/* nobody is there to be answered: this cancels what waits */
+		conn_close(c);
 	} else if (n == 0) {
 		c->eof = true;
 		conn_pause(c);
@@ -451,16 +498,31 @@ conns_turn_away(struct conns *cs, int fd)
 
 	session_init(&s, cs->env, NULL, NULL, NULL);
 	session_refuse(&s, 0, ERR_BUSY,
-	    "the agent has max-connections connections; try again", cs->out);
+	    "no connection is left for you (max-connections); try again",
+	    cs->out);
 	if (out_flush(cs->out, fd, &rest) == ERR_AGAIN)
 		out_backlog_free(rest);
 	(void)close(fd);
+}
+
+/*
+ * The last eighth of the connections is for users that have few: one that
+ * took all the others leaves a door to the rest.  The two that may do
+ * everything may do that too.
+ */
+static bool
+conns_user_has_enough(const struct conns *cs, uid_t uid)
+{
+	return cs->max >= CONN_SHARED_MIN && uid != 0 && uid != geteuid() &&
+	    cs->count >= cs->max - cs->max / 8 &&
+	    callers_connections(&cs->callers, uid) >= cs->max / 16;
 }
 
 void
 conns_accept(void *arg, int fd)
 {
 	struct conns *cs = arg;
+	struct caller *caller;
 	struct peer *peer;
 	struct conn *c;
 
@@ -469,8 +531,16 @@ conns_accept(void *arg, int fd)
 		return;
 	}
 	peer = peer_new(fd);
-	c = peer != NULL ? calloc(1, sizeof(*c)) : NULL;
+	if (peer != NULL && conns_user_has_enough(cs, peer_uid(peer))) {
+		peer_free(peer);
+		conns_turn_away(cs, fd);
+		return;
+	}
+	caller = peer != NULL ? caller_enter(&cs->callers, peer_uid(peer))
+	    : NULL;
+	c = caller != NULL ? calloc(1, sizeof(*c)) : NULL;
 	if (c == NULL) {
+		caller_leave(&cs->callers, caller);
 		peer_free(peer);
 		(void)close(fd);
 		return;
@@ -479,6 +549,7 @@ conns_accept(void *arg, int fd)
 	c->fd = fd;
 	secbuf_init(&c->in, FRAME_REQUEST_MAX + FRAME_HEADER_LEN + CONN_INPUT);
 	session_init(&c->session, cs->env, peer, conn_wake, c);
+	c->session.caller = caller;
 	TAILQ_INSERT_TAIL(&cs->all, c, link);
 	cs->count++;
 	cs->env->metrics->connections++;

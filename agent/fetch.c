@@ -562,13 +562,29 @@ fetch_names_cb(void *arg, enum ref_kind kind,
 	}
 }
 
-/* Nobody waits any more: its read may wait for others. */
+/*
+ * Nobody waits any more: its read may wait for others.  A first read that was
+ * not even sent is forgotten, or a caller that asks for one thing after the
+ * other and leaves could fill the queue, and the cache with what stands for
+ * it, without a bound.
+ */
 static void
 fetch_leave(struct fetch_wait *w)
 {
+	struct reading *rd = w->reading;
+
 	TAILQ_REMOVE(w->on, w, link);
-	if (w->reading != NULL && TAILQ_EMPTY(&w->reading->waits))
-		job_set_waited(w->reading->job, false);
+	if (rd == NULL || !TAILQ_EMPTY(&rd->waits))
+		return;
+	if (!job_is_unsent(rd->job) || rd->entry->object != NULL ||
+	    rd->entry->kept) {
+		job_set_waited(rd->job, false);
+		return;
+	}
+	job_cancel(rd->job);
+	rd->entry->job = NULL;
+	cache_drop(w->f->cache, rd->entry);
+	free(rd);
 }
 
 void

@@ -195,6 +195,12 @@ job_set_waited(struct job *job, bool waited)
 	}
 }
 
+bool
+job_is_unsent(const struct job *job)
+{
+	return job->state == JOB_QUEUED && job->sent == 0;
+}
+
 void
 job_cancel(struct job *job)
 {

@@ -72,6 +72,8 @@ int jobs_start(struct jobs *js, const struct upstream_request *req,
 /* Somebody waits now, or nobody does any more. */
 void job_set_waited(struct job *job, bool waited);
 void job_cancel(struct job *job);
+/* Has nothing of it been sent yet? */
+bool job_is_unsent(const struct job *job);
 
 /*
  * When it was last sent, on a counter that jobs_now() advances: an answer

@@ -55,7 +55,7 @@ refresh_start(void *arg, struct cache_entry *e)
 		request_settle(item, &result);
 	} else {
 		fetch_set_arg(item->wait, item);
-		s->waiting++;
+		session_count_waiting(s, 1);
 	}
 	return p->count < p->rq->nitems;
 }

@@ -222,7 +222,7 @@ request_free(struct request *rq)
 		item = &rq->items[i];
 		if (item->wait != NULL) {
 			fetch_cancel(item->wait);
-			s->waiting--;
+			session_count_waiting(s, -1);
 		}
 		if (item->is_ready)
 			TAILQ_REMOVE(&s->ready, item, ready_link);
@@ -259,7 +259,7 @@ request_fetched_cb(void *arg, struct fetch_result *result)
 	struct session_item *item = arg;
 	struct session *s = item->request->session;
 
-	s->waiting--;
+	session_count_waiting(s, -1);
 	request_settle(item, result);
 	s->wake(s->arg);
 }
@@ -278,7 +278,7 @@ request_deadline_cb(void *arg)
 		if (rq->items[i].wait == NULL)
 			continue;
 		fetch_give_up(rq->items[i].wait, &now, &result);
-		s->waiting--;
+		session_count_waiting(s, -1);
 		request_settle(&rq->items[i], &result);
 	}
 	s->wake(s->arg);
@@ -359,31 +359,48 @@ struct request_pass {
 	const struct now *now;
 	struct out *out;
 	struct msg_refs msg;
+	struct view left_fields; /* from the present reference on */
 	struct request *rq;	/* made when the first has to wait */
+	size_t text_used;	/* of the room behind its items */
 	uint16_t left;		/* RESULT frames still to come */
 };
+
+/*
+ * Bytes of those references that are still to be answered: not the length of
+ * the body, of which any part may be something else.
+ */
+static size_t
+request_text_len(const struct request_pass *p)
+{
+	struct msg_refs rest = { .fields = p->left_fields };
+	struct view text;
+	size_t len = 0;
+
+	while (msg_refs_next(&rest, &text))
+		len += text.len;
+	return len;
+}
 
 /* A place among those that wait; NULL for no memory. */
 static struct session_item *
 request_item(struct request_pass *p, const struct session_item *from)
 {
 	struct session_item *item;
-	uint8_t *texts;
-	size_t off = (size_t)(from->ref.p - p->frame->body.p);
+	uint8_t *text;
 
 	if (p->rq == NULL)
 		p->rq = request_new(p->s, p->frame, &p->msg.terms,
-		    p->msg.nrefs, p->frame->body.len);
+		    p->msg.nrefs, request_text_len(p));
 	if (p->rq == NULL)
 		return NULL;
 	item = &p->rq->items[from->index];
 	item->request = p->rq;
 	item->index = from->index;
 	item->may_tell = from->may_tell;
-	/* at the same place in the copy as in the frame's body */
-	texts = (uint8_t *)&p->rq->items[p->rq->nitems];
-	memcpy(texts + off, from->ref.p, from->ref.len);
-	item->ref = (struct view){ .p = texts + off, .len = from->ref.len };
+	text = (uint8_t *)&p->rq->items[p->rq->nitems] + p->text_used;
+	memcpy(text, from->ref.p, from->ref.len);
+	p->text_used += from->ref.len;
+	item->ref = (struct view){ .p = text, .len = from->ref.len };
 	return item;
 }
 
@@ -438,16 +455,18 @@ request_fetch(struct request_pass *p, struct session_item *now_item,
 		request_answer(p, now_item, ref, result);
 		return;
 	}
-	item = request_item(p, now_item);
+	item = session_waits_too_much(p->s) ? NULL
+	    : request_item(p, now_item);
 	if (item == NULL) {
 		fetch_cancel(wait);
-		lookup_fail(result, ERR_BUSY, "out of memory");
+		lookup_fail(result, ERR_BUSY, "too many references of this "
+		    "user wait for the service; ask again later");
 		request_answer(p, now_item, ref, result);
 		return;
 	}
 	item->wait = wait;
 	fetch_set_arg(wait, item);
-	p->s->waiting++;
+	session_count_waiting(p->s, 1);
 }
 
 static void
@@ -555,8 +574,11 @@ request_refs(struct session *s, const struct frame *frame,
 	if (p.msg.all)
 		return request_all(&p);
 	p.left = p.msg.nrefs;
-	for (i = 0; msg_refs_next(&p.msg, &text); i++)
+	p.left_fields = p.msg.fields;
+	for (i = 0; msg_refs_next(&p.msg, &text); i++) {
 		request_one(&p, i, text);
+		p.left_fields = p.msg.fields;
+	}
 	if (p.rq != NULL)
 		p.rq->left = p.left;
 	return 0;
