@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <sys/queue.h>
 #include <sys/types.h>
@@ -19,6 +20,8 @@
  * ahead of those of others who ask later.
  */
 #define CALLER_WAITING_MAX 4096
+/* With more than this, those of other users who wait for less go first. */
+#define CALLER_WAITING_LIGHT 64
 /*
  * Secret memory for frames that came in part, and for answers that are not
  * read: some fifteen of the largest frames.
@@ -31,6 +34,8 @@ struct caller {
 	unsigned int connections;
 	size_t waiting;
 	size_t bytes;
+	unsigned int turn;	/* of the loop, which spent_ns is about */
+	uint64_t spent_ns;	/* on what this user sent */
 };
 
 SLIST_HEAD(caller_list, caller);

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sys/queue.h>
@@ -26,6 +27,7 @@
 #define CONN_INPUT (64u * 1024)	/* read at once */
 #define CONN_PARTIAL_MS 30000	/* PROTOCOL.md, section 2 */
 #define CONN_SWEEP_MS 5000
+#define CONN_TURN_NS 2000000	/* of one user, before others are served */
 #define CONN_SHARED_MIN 64	/* fewer are not shared out */
 
 struct conn {
@@ -60,6 +62,9 @@ struct conns {
 	struct conn_list woken;
 	struct timer *after;	/* frees and renders, with an empty stack */
 	struct timer *sweep;
+	struct timer *turn;	/* the loop came round, see conn_has_turn() */
+	bool turning;
+	unsigned int turns;
 	bool sweeping;
 	unsigned int count;
 	unsigned int max;
@@ -67,6 +72,7 @@ struct conns {
 
 static void conns_after_cb(void *arg);
 static void conns_sweep_cb(void *arg);
+static void conns_turn_cb(void *arg);
 
 struct conns *
 conns_new(struct event_base *base, struct session_env *env,
@@ -87,7 +93,8 @@ conns_new(struct event_base *base, struct session_env *env,
 	if ((cs->out = out_new()) == NULL ||
 	    secmem_alloc(&cs->input, CONN_INPUT, SECMEM_LIBRARY) != 0 ||
 	    (cs->after = timer_new(base, conns_after_cb, cs)) == NULL ||
-	    (cs->sweep = timer_new(base, conns_sweep_cb, cs)) == NULL) {
+	    (cs->sweep = timer_new(base, conns_sweep_cb, cs)) == NULL ||
+	    (cs->turn = timer_new(base, conns_turn_cb, cs)) == NULL) {
 		conns_free(cs);
 		return NULL;
 	}
@@ -151,6 +158,7 @@ conns_free(struct conns *cs)
 	conns_free_dead(cs);
 	timer_free(cs->after);
 	timer_free(cs->sweep);
+	timer_free(cs->turn);
 	secmem_free_bytes(&cs->input);
 	out_free(cs->out);
 	free(cs);
@@ -385,6 +393,16 @@ conn_input(struct conn *c, const uint8_t *p, size_t len)
 	conn_go_on(c);
 }
 
+static uint64_t
+conn_clock_ns(void)
+{
+	struct timespec ts;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &ts) != 0)
+		return 0;
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
 /* Has the peer closed, and not only shut down its sending direction? */
 static bool
 conn_hung_up(int fd)
@@ -395,13 +413,44 @@ conn_hung_up(int fd)
 }
 
 static void
-conn_read_cb(evutil_socket_t fd, short what, void *arg)
+conns_turn_cb(void *arg)
 {
-	struct conn *c = arg;
+	struct conns *cs = arg;
+
+	cs->turning = false;
+	cs->turns++;
+}
+
+/*
+ * The loop serves all sockets that are ready before it looks again, and one
+ * user may have thousands of them, each with a thousand references.  So who
+ * has had its time waits for the next turn; its sockets stay ready.
+ */
+static bool
+conn_has_turn(struct conn *c)
+{
+	struct conns *cs = c->cs;
+	struct caller *caller = c->session.caller;
+
+	if (caller->turn != cs->turns) {
+		caller->turn = cs->turns;
+		caller->spent_ns = 0;
+	}
+	if (caller->spent_ns < CONN_TURN_NS)
+		return true;
+	if (!cs->turning) {
+		cs->turning = true;
+		timer_set(cs->turn, 0);
+	}
+	return false;
+}
+
+static void
+conn_receive(struct conn *c, int fd)
+{
 	uint8_t *input = secmem_writable(&c->cs->input);
 	ssize_t n;
 
-	(void)what;
 	n = recv(fd, input, CONN_INPUT, MSG_DONTWAIT);
 	if (n > 0) {
 		conn_input(c, input, (size_t)n);
@@ -417,6 +466,21 @@ conn_read_cb(evutil_socket_t fd, short what, void *arg)
 	} else if (errno != EAGAIN && errno != EINTR) {
 		conn_close(c);
 	}
+}
+
+static void
+conn_read_cb(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+	uint64_t begin;
+
+	(void)what;
+	if (!conn_has_turn(c))
+		return;
+	begin = conn_clock_ns();
+	conn_receive(c, fd);
+	/* it may be closed now, but nothing is freed from here */
+	c->session.caller->spent_ns += conn_clock_ns() - begin;
 }
 
 static void

@@ -241,8 +241,8 @@ reading_send(struct reading *rd)
 		.format = e->format,
 	};
 
-	return jobs_start(rd->f->jobs, &req, !TAILQ_EMPTY(&rd->waits),
-	    fetch_read_cb, rd, &rd->job);
+	return jobs_start(rd->f->jobs, &req, TAILQ_EMPTY(&rd->waits)
+	    ? JOB_NOBODY : JOB_PATIENT, fetch_read_cb, rd, &rd->job);
 }
 
 static int
@@ -417,6 +417,7 @@ fetch_step(struct fetch *f, struct lookup *lk, const struct now *now,
     struct reading **ret_reading)
 {
 	const struct lookup_in in = fetch_lookup_in(f);
+	const enum job_waited waited = lk->patient ? JOB_PATIENT : JOB_FIRST;
 	struct cache_entry *e;
 	enum lookup_step step;
 	int r = 0;
@@ -425,14 +426,14 @@ fetch_step(struct fetch *f, struct lookup *lk, const struct now *now,
 	if (lk->renew_behind && !lk->only_if_cached &&
 	    now->boot_ms - names_tried(f->names, lk->kind) >=
 	    f->cfg.cache.negative_ttl_ms)
-		(void)names_renew(f->names, lk->kind, false, now);
+		(void)names_renew(f->names, lk->kind, JOB_NOBODY, now);
 	*ret_reading = NULL;
 	if (step == LOOKUP_READ) {
 		r = fetch_start_reading(f, e);
 		if (r == 0) {
 			*ret_reading = e->job;
 			*ret_list = &(*ret_reading)->waits;
-			job_set_waited((*ret_reading)->job, true);
+			job_set_waited((*ret_reading)->job, waited);
 		} else if (e->object == NULL) {
 			/*
 			 * Dropped when it is due: fetch_read_cb(), further up
@@ -441,7 +442,7 @@ fetch_step(struct fetch *f, struct lookup *lk, const struct now *now,
 			cache_refresh_failed(f->cache, e, r, 0, now);
 		}
 	} else if (step == LOOKUP_NAMES) {
-		r = names_renew(f->names, lk->kind, true, now);
+		r = names_renew(f->names, lk->kind, waited, now);
 		*ret_list = fetch_names_waits(f, lk->kind);
 	}
 	if (r != 0) {
@@ -578,7 +579,7 @@ fetch_leave(struct fetch_wait *w)
 		return;
 	if (!job_is_unsent(rd->job) || rd->entry->object != NULL ||
 	    rd->entry->kept) {
-		job_set_waited(rd->job, false);
+		job_set_waited(rd->job, JOB_NOBODY);
 		return;
 	}
 	job_cancel(rd->job);

@@ -50,6 +50,7 @@ struct fetch_query {
 	bool only_if_cached;
 	bool fresh;		/* confirmed after this call, or an error */
 	bool quiet;		/* no read of a caller: counts for nothing */
+	bool patient;		/* its caller waits for much: others go first */
 };
 
 struct fetch_result {

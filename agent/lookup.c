@@ -28,6 +28,7 @@ lookup_init_listing(struct lookup *lk, const struct fetch_query *q,
 	lk->max_stale_ms = q->max_stale_ms;
 	lk->only_if_cached = q->only_if_cached;
 	lk->fresh = q->fresh;
+	lk->patient = q->patient;
 	lk->since = since;
 	lk->by_name = lk->tried_id = lk->relist = lk->relisted = false;
 	lk->renew_behind = false;

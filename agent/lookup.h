@@ -27,6 +27,7 @@ struct lookup {
 	uint64_t max_stale_ms;
 	bool only_if_cached;
 	bool fresh;
+	bool patient;		/* not looked at: fetch's, as in the query */
 	uint64_t since;		/* jobs_now() at the beginning */
 
 	/* what is known so far */

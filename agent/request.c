@@ -446,6 +446,7 @@ request_fetch(struct request_pass *p, struct session_item *now_item,
 		.fresh = (t->flags & MSG_TERM_FRESH) ||
 		    p->frame->type == FRAME_REFRESH,
 		.quiet = p->frame->type != FRAME_GET,
+		.patient = session_is_patient(p->s),
 	};
 	struct session_item *item;
 	struct fetch_wait *wait;

@@ -113,6 +113,12 @@ session_count_waiting(struct session *s, int count)
 }
 
 bool
+session_is_patient(const struct session *s)
+{
+	return s->caller != NULL && s->caller->waiting >= CALLER_WAITING_LIGHT;
+}
+
+bool
 session_waits_too_much(const struct session *s)
 {
 	return s->caller != NULL && s->caller->waiting > CALLER_WAITING_MAX;

@@ -109,6 +109,8 @@ bool session_render(struct session *s, struct out *out);
 bool session_has_room(const struct session *s);
 /* count more references wait for the service, or (negative) no longer do. */
 void session_count_waiting(struct session *s, int count);
+/* Do so many of this user wait that others' go first? */
+bool session_is_patient(const struct session *s);
 /* Do so many of this user wait that no more may? */
 bool session_waits_too_much(const struct session *s);
 
