@@ -39,6 +39,7 @@ struct lookup {
 
 	/* outcome of the entry's read that was waited for */
 	bool attempted;
+	bool attempt_by_name;	/* of by_name's id, else of name as an id */
 	int attempt_error;
 	uint64_t attempt_sent;
 	char attempt_message[UPSTREAM_MESSAGE_MAX];
