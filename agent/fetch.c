@@ -744,10 +744,14 @@ fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text)
 {
 	struct listing *l = names_listing(f->names, kind);
 	const struct cache_key key = { .kind = kind, .id = text };
+	const struct cache_entry *e;
 
-	return lookup_looks_like_id(text) ||
-	    cache_find(f->cache, &key) != NULL ||
-	    (l != NULL && listing_by_id(l, text) != NULL);
+	if (lookup_looks_like_id(text) ||
+	    (l != NULL && listing_by_id(l, text) != NULL))
+		return true;
+	/* a name that was tried as an id, without success, is none */
+	e = cache_find(f->cache, &key);
+	return e != NULL && e->negative_error != ERR_NOT_FOUND;
 }
 
 void

@@ -70,6 +70,23 @@ request_may(struct session *s, enum policy_op op, const struct ref *ref)
 	    NULL) == POLICY_MAYBE ? POLICY_MAYBE : POLICY_DENIED;
 }
 
+/*
+ * May an error about it be told?  Not where the text is or may be the id of
+ * something whose name is not allowed: a rule for the names "*" allows each
+ * id as the name that it could be, and what is said of it (that it expired;
+ * that it does not exist, where the others are denied) tells which exist.
+ */
+static bool
+request_may_tell(struct session *s, const struct ref *ref)
+{
+	const struct view none = { NULL, 0 };
+
+	return request_reads_all(s) ||
+	    !fetch_may_be_id(s->env->fetch, ref->kind, ref->name) ||
+	    policy_check(s->env->settings->policy, s->peer, POLICY_READ,
+	    ref->kind, none, ref->name, NULL) == POLICY_ALLOWED;
+}
+
 /* And by the name and id of what was found. */
 static bool
 request_may_have(struct session *s, const struct object *o)
@@ -512,7 +529,8 @@ request_one(struct request_pass *p, uint16_t index, struct view text)
 	    ? (policy_may(p->s->env->settings->policy, p->s->peer,
 	    POLICY_ADMIN) ? POLICY_ALLOWED : POLICY_DENIED)
 	    : request_may(p->s, POLICY_READ, ref);
-	now_item.may_tell = verdict == POLICY_ALLOWED;
+	now_item.may_tell = verdict == POLICY_ALLOWED &&
+	    request_may_tell(p->s, ref);
 	if (verdict == POLICY_DENIED) {
 		lookup_fail(&result, ERR_DENIED, "denied");
 		request_answer(p, &now_item, ref, &result);
