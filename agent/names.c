@@ -22,7 +22,7 @@ struct names_kind {
 	uint64_t next_begun_boot_ms;
 	uint64_t next_sent;
 	unsigned int page;
-	bool waited;
+	enum job_waited waited;
 };
 
 struct names {
@@ -188,14 +188,15 @@ names_ask_page(struct names_kind *k)
 }
 
 int
-names_renew(struct names *n, enum ref_kind kind, bool waited,
+names_renew(struct names *n, enum ref_kind kind, enum job_waited waited,
     const struct now *now)
 {
 	struct names_kind *k = names_of(n, kind);
 	int r;
 
 	if (k->next != NULL) {
-		k->waited |= waited;
+		if (waited > k->waited)
+			k->waited = waited;
 		if (k->job != NULL)
 			job_set_waited(k->job, k->waited);
 		return 0;

@@ -236,6 +236,12 @@ out_backlog_send(struct out_backlog **b, int fd)
 	return r;
 }
 
+size_t
+out_backlog_bytes(const struct out_backlog *b)
+{
+	return b != NULL ? secmem_len(&b->copy) : 0;
+}
+
 void
 out_backlog_free(struct out_backlog *b)
 {

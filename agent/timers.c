@@ -61,10 +61,12 @@ timer_set(struct timer *t, uint64_t ms)
 		ms = TIMER_MAX_MS;
 	tv.tv_sec = (time_t)(ms / 1000);
 	tv.tv_usec = (suseconds_t)(ms % 1000 * 1000);
-	/* The heap of a base grows in event_new(); this cannot fail for memory
-	 * unless the arena is exhausted, and then nothing would ever fire. */
+	/*
+	 * The heap of a base grows here.  With the arena exhausted: rather too
+	 * early than never; the callbacks look at the clock or set it again.
+	 */
 	if (event_add(t->ev, &tv) != 0)
-		abort();
+		event_active(t->ev, EV_TIMEOUT, 0);
 }
 
 void
