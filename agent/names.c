@@ -7,7 +7,9 @@
 #include "err.h"
 
 #define NAMES_PAGE_SIZE 200
-#define NAMES_PAGES_MAX 1000	/* a service that never ends its list */
+/* Against a service that never ends its list, or has no end of rows a page. */
+#define NAMES_PAGES_MAX 1000
+#define NAMES_ROWS_MAX (NAMES_PAGES_MAX * NAMES_PAGE_SIZE)
 
 struct names_kind {
 	struct names *owner;
@@ -160,7 +162,8 @@ names_page_cb(void *arg, struct job *job, struct upstream_answer *answer)
 		answer->error = listing_add(k->next, page, &news);
 	/* has_more alone would let a confused service keep us for ever */
 	more = answer->error == 0 && page->has_more && news > 0 &&
-	    k->page < NAMES_PAGES_MAX;
+	    k->page < NAMES_PAGES_MAX &&
+	    listing_count(k->next) < NAMES_ROWS_MAX;
 	if (page != NULL)
 		upstream_page_free(page);
 	answer->page = NULL;
