@@ -50,6 +50,7 @@ struct fetch_query {
 	bool only_if_cached;
 	bool fresh;		/* confirmed after this call, or an error */
 	bool quiet;		/* no read of a caller: counts for nothing */
+	bool patient;		/* its caller waits for much: others go first */
 };
 
 struct fetch_result {
@@ -125,6 +126,12 @@ int fetch_known(struct fetch *f, enum ref_kind kind, struct view text,
  */
 int fetch_identify(struct fetch *f, const struct ref *ref,
     struct view *ret_id, struct view *ret_name);
+
+/*
+ * Is this text the id of something, or does it look like one, so that a name
+ * which the service gives decides about it?
+ */
+bool fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text);
 
 /* Mark as never to be evicted once it is cached (preload). */
 void fetch_keep(struct fetch *f, const struct ref *ref);

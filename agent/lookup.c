@@ -28,10 +28,11 @@ lookup_init_listing(struct lookup *lk, const struct fetch_query *q,
 	lk->max_stale_ms = q->max_stale_ms;
 	lk->only_if_cached = q->only_if_cached;
 	lk->fresh = q->fresh;
+	lk->patient = q->patient;
 	lk->since = since;
 	lk->by_name = lk->tried_id = lk->relist = lk->relisted = false;
 	lk->renew_behind = false;
-	lk->attempted = lk->names_done = false;
+	lk->attempted = lk->attempt_by_name = lk->names_done = false;
 }
 
 void
@@ -109,11 +110,7 @@ lookup_is_uuid(struct view text)
 	return true;
 }
 
-/*
- * Does it look like an id more than like a name?  Then it is tried as one
- * before a listing is asked for (upstream-api.md, section 1, "Ids").
- */
-static bool
+bool
 lookup_looks_like_id(struct view text)
 {
 	return lookup_is_uuid(text) || (text.len > 4 &&
@@ -133,7 +130,8 @@ lookup_known_id(struct lookup *lk, const struct lookup_in *in,
 	struct cache_entry *e = cache_find(in->cache, &key);
 
 	/* it was read as an id, which failed without a definite word */
-	if (lk->attempted && lk->tried_id && lk->attempt_error != 0 &&
+	if (lk->attempted && !lk->attempt_by_name && lk->tried_id &&
+	    lk->attempt_error != 0 &&
 	    lk->attempt_error != ERR_NOT_FOUND)
 		return true;
 	if (e == NULL)
@@ -144,9 +142,8 @@ lookup_known_id(struct lookup *lk, const struct lookup_in *in,
 		return false;
 	if (e->negative_error != ERR_NOT_FOUND)
 		return true;
-	/* no id, then: whatever was tried says nothing about a name */
+	/* no id, then; a name, perhaps */
 	lk->tried_id = true;
-	lk->attempted = false;
 	return false;
 }
 
@@ -504,6 +501,10 @@ lookup_next(struct lookup *lk, const struct lookup_in *in,
 	step = lookup_resolve(lk, in, now, result, &id);
 	if (step != LOOKUP_READ)
 		return step;
+	/* a read of the text as an id says nothing about it as a name */
+	if (lk->attempt_by_name != lk->by_name)
+		lk->attempted = false;
+	lk->attempt_by_name = lk->by_name;
 	return lookup_entry(lk, in, id, now, result, ret_entry);
 }
 
