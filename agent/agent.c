@@ -87,14 +87,6 @@ agent_init_process(const struct settings *settings)
 	return r;
 }
 
-void
-agent_done_process(void)
-{
-	upstream_http_global_done();
-	libevent_global_shutdown();
-	secmem_done();
-}
-
 /* --- the service --- */
 
 static bool
@@ -265,6 +257,7 @@ agent_build_sockets(struct agent *a)
 	a->env.fetch = a->fetch;
 	a->env.settings = s;
 	a->env.policy_generation = 1;
+	hash_key_init(&a->env.audit_key);
 	a->env.audit = a->audit;
 	a->env.metrics = &a->metrics;
 	a->env.limit = limit_new(s->max_requests_per_second);

@@ -16,9 +16,11 @@
 
 #include <sys/queue.h>
 
+#include "caller.h"
 #include "clock.h"
 #include "fetch.h"
 #include "frame.h"
+#include "hash.h"
 #include "metrics.h"
 #include "out.h"
 #include "policy.h"
@@ -39,6 +41,7 @@ struct session_env {
 	struct audit *audit;
 	struct limit *limit;
 	struct metrics *metrics;
+	struct hash_key audit_key; /* for struct session's told */
 	struct ref ref;		/* scratch: too large for many a stack frame */
 };
 
@@ -63,14 +66,19 @@ struct session_item {
 TAILQ_HEAD(session_ready, session_item);
 TAILQ_HEAD(session_requests, request);
 
+#define SESSION_TOLD 4
+
 struct session {
 	struct session_env *env;
 	struct peer *peer;	/* owned */
+	struct caller *caller;	/* the owner's, or NULL: nothing is counted */
 	void (*wake)(void *arg); /* something is ready; never from within */
 	void *arg;
 	bool hello_sent;
 	bool may_read_all;	/* every secret and key, by policy_seen */
 	unsigned int policy_seen;	/* generation; 0: none yet */
+	uint64_t told[SESSION_TOLD]; /* references recorded in the journal */
+	unsigned int told_next;
 	size_t waiting;		/* items without an answer */
 	struct session_requests requests;
 	struct session_ready ready;
@@ -105,6 +113,13 @@ bool session_render(struct session *s, struct out *out);
 
 /* May more input be taken? */
 bool session_has_room(const struct session *s);
+/* count more references wait for the service, or (negative) no longer do. */
+void session_count_waiting(struct session *s, int count);
+/* Do so many of this user wait that others' go first? */
+bool session_is_patient(const struct session *s);
+/* Do so many of this user wait that no more may? */
+bool session_waits_too_much(const struct session *s);
+
 /* Is nothing owed to the client? */
 bool session_is_idle(const struct session *s);
 

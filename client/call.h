@@ -32,7 +32,7 @@ struct call {
 
 	uint64_t first_id;	/* ids of the requests: first_id + 0, 1, … */
 	size_t nrequests;
-	int conn_error;		/* an ERROR that answers no request; then it ends */
+	int conn_error;		/* an ERROR that answers no request */
 	char message[MSG_MESSAGE_MAX + 1]; /* of an error of the whole call */
 };
 
@@ -51,16 +51,16 @@ bool call_is_complete(const struct call *call);
 
 /*
  * Queue the requests, forgetting earlier answers.  wait_ms: what is left to
- * the caller, MSG_NO_LIMIT for ever.  *id: id of the last request on this handle,
- * advanced.  Returns 0 or ERR_NOMEM.
+ * the caller, MSG_NO_LIMIT for ever.  *id: id of the last request on this
+ * handle, advanced.  Returns 0 or ERR_NOMEM.
  */
 int call_send(struct call *call, struct conn *conn, uint64_t wait_ms,
     uint64_t *id);
 
 /*
  * Take one frame.  Returns 0 when the call is complete, ERR_AGAIN if more is
- * to come, ERR_CLOSED if it was an ERROR of the connection (call->conn_error), or
- * the error of the whole call (call->message may say more).
+ * to come, ERR_CLOSED if it was an ERROR of the connection
+ * (call->conn_error; the agent hangs up then), or the error of the whole call (call->message may say more).
  */
 int call_feed(struct call *call, const struct frame *frame);
 

@@ -77,7 +77,8 @@ cli_options(struct cli *cli, const struct option_spec *own, size_t nown,
 	if (r == 0)
 		return true;
 	*ret_status = r == ERR_NOMEM
-	    ? errors_report(cli->json, NULL, r, NULL) : cli_usage(cli, "%s", why);
+	    ? errors_report(cli->json, NULL, r, NULL)
+	    : cli_usage(cli, "%s", why);
 	return false;
 }
 

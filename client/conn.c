@@ -184,7 +184,8 @@ make_room(struct conn *c)
 			c->in_size = 0;
 		}
 	}
-	if (c->in_off + c->in_len < c->in_size && want <= c->in_size - c->in_off)
+	if (c->in_off + c->in_len < c->in_size &&
+	    want <= c->in_size - c->in_off)
 		return 0;
 	if (want <= c->in_size) {
 		memmove(c->in, c->in + c->in_off, c->in_len);

@@ -19,7 +19,7 @@
 
 struct conn {
 	int fd;			/* -1: closed */
-	bool out_dead;		/* the agent takes no more, but may have said why */
+	bool out_dead;		/* it takes no more, but may have said why */
 	uint8_t *in;		/* in[in_off, in_off + in_len) is not yet cut */
 	size_t in_off;
 	size_t in_len;

@@ -18,7 +18,7 @@ struct parser {
 	const char *end;
 	unsigned int line;
 	const char *why;	/* what is wrong, for ERR_BAD_REQUEST */
-	char *value;		/* being put together; no longer than the file */
+	char *value;		/* being put together; fits the file's size */
 	size_t value_len;
 };
 

@@ -11,7 +11,7 @@ struct every {
 	    size_t count, struct qapi_agent_items **ret);
 	int (*all)(struct qapi_agent *agent, uint64_t *ret_count,
 	    uint64_t *ret_failed);
-	/* Is what came back good?  Says so and returns a status.  May be NULL. */
+	/* Is it good?  Says if not, and returns a status.  May be NULL. */
 	int (*check)(const struct cli *cli, const struct qapi_agent_item *item);
 	const char *done;	/* as in "refreshed" */
 };

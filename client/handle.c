@@ -25,7 +25,8 @@ struct paths {
 static void
 add_path(struct paths *paths, const char *dir, const char *file)
 {
-	(void)snprintf(paths->p[paths->n++], HANDLE_PATH_LEN, "%s%s", dir, file);
+	(void)snprintf(paths->p[paths->n++], HANDLE_PATH_LEN, "%s%s", dir,
+	    file);
 }
 
 static void

@@ -40,7 +40,11 @@ harden_unlock(struct harden *h)
 void
 harden_undo(struct harden *h)
 {
-	/* Locks do not outlive exec; the limit would. */
+	/*
+	 * Locks do not outlive exec, but execvp(3) may need a large stack
+	 * before it, and one that may not grow is a crash.  Limits do.
+	 */
+	(void)harden_unlock(h);
 	if (h->core_saved)
 		(void)setrlimit(RLIMIT_CORE, &h->core);
 	h->core_saved = false;

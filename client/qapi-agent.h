@@ -215,8 +215,8 @@ int qapi_agent_list(struct qapi_agent *agent, enum qapi_agent_kind kind,
     const struct qapi_agent_terms *terms, struct qapi_agent_items **ret);
 
 /*
- * Have the service asked now for each reference (refresh), or drop and wipe what
- * is cached (invalidate; the next read asks the service).  As with
+ * Have the service asked now for each reference (refresh), or drop and wipe
+ * what is cached (invalidate; the next read asks the service).  As with
  * qapi_agent_get_many(), each has an error of its own; items have no values.
  */
 int qapi_agent_refresh(struct qapi_agent *agent, const char *const *refs,
@@ -293,8 +293,8 @@ enum qapi_agent_content qapi_agent_item_content(
     const struct qapi_agent_item *item);
 
 /*
- * The value.  It may hold NUL and need not be text: go by *ret_len (which may be
- * NULL).  One more NUL, not counted, follows it.  NULL and 0 without a value.
+ * The value.  It may hold NUL and need not be text: go by *ret_len (which may
+ * be NULL).  One more NUL, not counted, follows it.  NULL and 0 without a value.
  */
 const void *qapi_agent_item_value(const struct qapi_agent_item *item,
     size_t *ret_len);

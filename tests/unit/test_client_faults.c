@@ -1,0 +1,138 @@
+#include "config.h"
+
+#include "unit.h"
+
+#include "fake_agent.h"
+#include "qapi-agent.h"
+
+#define REF "qapi://secrets/a"
+
+/*
+ * The linker leads allocations here (--wrap).  Those of the fake agent's
+ * thread never fail.
+ */
+static _Thread_local long left = -1;	/* until they fail; -1: none does */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_reallocarray(void *p, size_t n, size_t size);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
+char *__wrap_strdup(const char *s);
+
+static bool
+fails(void)
+{
+	if (left > 0)
+		left--;
+	if (left == 0)
+		errno = ENOMEM;
+	return left == 0;
+}
+
+void *
+__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *
+__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *
+__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+	return fails() ? NULL : __real_reallocarray(p, n, size);
+}
+
+char *
+__wrap_strdup(const char *s)
+{
+	return fails() ? NULL : __real_strdup(s);
+}
+
+/* Everything the library does; 0, or the first error. */
+static int
+scenario(const char *path)
+{
+	static const char *const refs[] = {REF, "qapi://secrets/none", "bad"};
+	struct qapi_agent *a = qapi_agent_new();
+	struct qapi_agent_terms *terms = qapi_agent_terms_new();
+	struct qapi_agent_item *item = NULL;
+	struct qapi_agent_items *items = NULL;
+	struct qapi_agent_stats *stats = NULL;
+	int r = QAPI_AGENT_ERR_NOMEM;
+
+	if (a == NULL || terms == NULL)
+		goto out;
+	if ((r = qapi_agent_set_socket(a, path)) != 0 ||
+	    (r = qapi_agent_set_program(a, "test 1")) != 0 ||
+	    (r = qapi_agent_get(a, REF, terms, &item)) != 0)
+		goto out;
+	qapi_agent_item_free(&item);
+	if ((r = qapi_agent_get_many(a, refs, 3, terms, &items)) != 0)
+		goto out;
+	r = qapi_agent_item_error(qapi_agent_items_at(items, 0));
+	qapi_agent_items_free(&items);
+	if (r != 0 ||
+	    (r = qapi_agent_list(a, QAPI_AGENT_KIND_ANY, NULL, &items)) != 0)
+		goto out;
+	qapi_agent_items_free(&items);
+	if ((r = qapi_agent_status(a, &stats)) != 0)
+		goto out;
+	qapi_agent_stats_free(&stats);
+	if ((r = qapi_agent_refresh(a, refs, 1, &items)) != 0)
+		goto out;
+	qapi_agent_items_free(&items);
+	r = qapi_agent_ping(a);
+out:
+	/* on failure nothing was handed out */
+	assert_null(item);
+	assert_null(items);
+	assert_null(stats);
+	qapi_agent_terms_free(&terms);
+	qapi_agent_free(&a);
+	return r;
+}
+
+static void
+test_each_allocation_may_fail(void **state)
+{
+	static const struct fake_value table[] = {
+		{.ref = REF, .value = "alpha"},
+		{.ref = NULL},
+	};
+	struct fake *f = fake_start(fake_serve_table,
+	    (void *)(uintptr_t)table);
+	long n;
+	int r = -1;
+
+	(void)state;
+	for (n = 1; r != 0 && n < 1000; n++) {
+		left = n;
+		r = scenario(fake_path(f));
+		/* one that failed has been noticed, unless it did not matter */
+		if (r != 0)
+			assert_int_equal(r, QAPI_AGENT_ERR_NOMEM);
+		else if (left == 0)
+			r = -1;
+		left = -1;
+	}
+	assert_in_range(n, 20, 999);
+	fake_stop(&f);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_allocation_may_fail),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
