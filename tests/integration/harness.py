@@ -334,8 +334,8 @@ class Agent:
             if name in os.environ:
                 env[name] = os.environ[name]
         env.update(self.env)
-        argv = setpriv(self.user, self.groups) or ["setpriv"]
-        argv += ["--pdeathsig=KILL", *self.prefix]
+        argv = [*self.prefix, *(setpriv(self.user, self.groups) or
+                                ["setpriv"]), "--pdeathsig=KILL"]
         if self.listen_fds:
             argv += [sys.executable, "-c", LAUNCH,
                      ",".join(str(fd) for fd in self.listen_fds)]
