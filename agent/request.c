@@ -211,6 +211,20 @@ request_is_told(struct session *s, struct view ref)
 	return false;
 }
 
+/* Record a read, with the rule that allowed it. */
+static void
+request_audit_read(struct session *s, uint8_t type,
+    const struct session_item *item)
+{
+	const struct object *o = item->object;
+	const char *rule;
+
+	(void)policy_check(s->env->settings->policy, s->peer, POLICY_READ,
+	    o->kind, object_name(o), object_id(o), &rule);
+	audit_record(s->env->audit, s->peer, request_operation(type),
+	    item->ref, 0, rule);
+}
+
 /* What was found, or the field of it that was asked for. */
 static void
 request_put_found(struct session *s, struct out *out, uint8_t type,
@@ -234,8 +248,7 @@ request_put_found(struct session *s, struct out *out, uint8_t type,
 		s->env->metrics->stale_served++;
 	request_put_object(out, id, flags, item->object, &m);
 	if (!request_is_told(s, item->ref))
-		audit_record(s->env->audit, s->peer, request_operation(type),
-		    item->ref, 0, NULL);
+		request_audit_read(s, type, item);
 }
 
 #define REQUEST_DENIED_TEXT \
