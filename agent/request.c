@@ -8,6 +8,7 @@
 
 #include "audit.h"
 #include "err.h"
+#include "field.h"
 #include "hash.h"
 #include "list.h"
 #include "lookup.h"
@@ -17,6 +18,7 @@
 #include "refresh.h"
 #include "settings.h"
 #include "timers.h"
+#include "wipe.h"
 
 /*
  * The agent answers this much before the deadline, so that the answer arrives
@@ -124,47 +126,6 @@ request_put_error(struct out *out, uint64_t id, uint16_t flags,
 	out_commit(out, &wr);
 }
 
-/* What the reference selects of the object; an error with its message. */
-static int
-request_select(const struct ref *ref, const struct object *o,
-    struct msg_result *m, char *why, size_t why_size)
-{
-	struct object_field field;
-	char names[400];
-
-	if (ref->kind == REF_KEY) {
-		m->value = object_value(o);
-		m->content = ref->format == REF_FORMAT_JSON ||
-		    ref->format == REF_FORMAT_JWK ? MSG_CONTENT_JSON :
-		    ref->format == REF_FORMAT_PEM ? MSG_CONTENT_TEXT :
-		    MSG_CONTENT_BYTES;
-		return 0;
-	}
-	m->content = MSG_CONTENT_TEXT;
-	if (ref->field.len == 5 && memcmp(ref->field.p, "value", 5) == 0) {
-		m->value = object_value(o);
-		return 0;
-	}
-	if (ref->field.len == 4 && memcmp(ref->field.p, "totp", 4) == 0) {
-		(void)snprintf(why, why_size,
-		    "one-time codes are not available in this version");
-		return ERR_UNSUPPORTED;
-	}
-	/* the seed of one-time codes stays here, whatever is asked */
-	if (!(ref->field.len == 10 &&
-	    memcmp(ref->field.p, "totpSecret", 10) == 0) &&
-	    object_field(o, ref->field, &field) == 0) {
-		m->value = field.content;
-		if (!field.is_text)
-			m->content = MSG_CONTENT_JSON;
-		return 0;
-	}
-	(void)snprintf(why, why_size, "this secret has no field of that name, "
-	    "or it is not set; set are: value, %s",
-	    object_field_names(o, names, sizeof(names)));
-	return ERR_NOT_FOUND;
-}
-
 static void
 request_put_object(struct out *out, uint64_t id, uint16_t flags,
     struct object *o, struct msg_result *m)
@@ -232,6 +193,7 @@ request_put_found(struct session *s, struct out *out, uint8_t type,
     const struct ref *ref)
 {
 	struct msg_result m = { .index = item->index };
+	struct field_scratch scratch;
 	char why[512];
 	int r = 0;
 
@@ -239,7 +201,8 @@ request_put_found(struct session *s, struct out *out, uint8_t type,
 	m.meta.freshness = (uint8_t)item->freshness;
 	m.meta.age_ms = item->age_ms;
 	if (type == FRAME_GET)
-		r = request_select(ref, item->object, &m, why, sizeof(why));
+		r = field_select(ref, item->object, &scratch, &m, why,
+		    sizeof(why));
 	if (r != 0) {
 		request_put_error(out, id, flags, item->index, r, why);
 		return;
@@ -247,6 +210,8 @@ request_put_found(struct session *s, struct out *out, uint8_t type,
 	if (item->freshness != MSG_FRESH)
 		s->env->metrics->stale_served++;
 	request_put_object(out, id, flags, item->object, &m);
+	if (m.value.p == (const uint8_t *)scratch.code)
+		wipe(&scratch, sizeof(scratch));
 	if (!request_is_told(s, item->ref))
 		request_audit_read(s, type, item);
 }
