@@ -26,10 +26,11 @@ int agent_new(struct settings *settings, const char *path,
 /* Serve until SIGTERM or SIGINT.  0, or ERR_INTERNAL if the loop failed. */
 int agent_run(struct agent *a);
 
-/* Close, wipe, free. */
+/*
+ * Close, wipe, free.  The arena itself stays until the process ends: curl's
+ * thread for a name look-up that never came back may still hold some of it,
+ * but no secret is in it any more.
+ */
 void agent_free(struct agent *a);
-
-/* The last thing: secret memory is wiped and given back. */
-void agent_done_process(void);
 
 #endif /* AGENT_AGENT_H */

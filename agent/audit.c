@@ -185,6 +185,12 @@ write_file(struct audit *a, char *line, size_t len)
 	a->failed = true;
 }
 
+bool
+audit_wants_all(const struct audit *a)
+{
+	return a->sink == AUDIT_FILE;
+}
+
 void
 audit_record(struct audit *a, struct peer *peer, const char *operation,
     struct view reference, int error, const char *rule)

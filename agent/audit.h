@@ -23,6 +23,12 @@ void audit_free(struct audit *a);
 void audit_reopen(struct audit *a);
 
 /*
+ * Does it take every read, or only the first of a kind?  A file takes all;
+ * the journal would drop lines if a busy program's reads were all in it.
+ */
+bool audit_wants_all(const struct audit *a);
+
+/*
  * One line: peer, operation, reference, decision, rule or error name.
  * rule: title of the rule or NULL; error: 0 or ERR_*.
  */

@@ -706,28 +706,42 @@ fetch_match_text(void *arg, struct cache_entry *e)
 }
 
 int
+fetch_known(struct fetch *f, enum ref_kind kind, struct view text,
+    struct view *ret_id, struct view *ret_name)
+{
+	const struct cache_key key = { .kind = kind, .id = text };
+	const struct cache_entry *e = cache_find(f->cache, &key);
+	struct listing *l = names_listing(f->names, kind);
+	const struct upstream_row *row, *other;
+	int r;
+
+	if (e != NULL && e->object != NULL) {
+		*ret_id = object_id(e->object);
+		*ret_name = object_name(e->object);
+		return 0;
+	}
+	if (l == NULL)
+		return ERR_NOT_FOUND;
+	row = listing_by_id(l, text);
+	if (row == NULL && (r = listing_by_name(l, text, &row, &other)) != 0)
+		return r;
+	*ret_id = (struct view){ (const uint8_t *)row->id, strlen(row->id) };
+	*ret_name = (struct view){ (const uint8_t *)row->name,
+	    strlen(row->name) };
+	return 0;
+}
+
+int
 fetch_identify(struct fetch *f, const struct ref *ref,
     struct view *ret_id, struct view *ret_name)
 {
-	struct listing *l = names_listing(f->names, ref->kind);
-	const struct upstream_row *row = NULL, *other;
 	struct fetch_by_text m = { .ref = ref };
 	int r;
 
+	r = fetch_known(f, ref->kind, ref->name, ret_id, ret_name);
+	if (r != ERR_NOT_FOUND)
+		return r;
 	cache_foreach(f->cache, fetch_match_text, &m);
-	if (m.by_id == NULL && l != NULL) {
-		row = listing_by_id(l, ref->name);
-		r = row != NULL ? 0 : listing_by_name(l, ref->name, &row, &other);
-		if (r == ERR_AMBIGUOUS)
-			return r;
-	}
-	if (row != NULL) {
-		*ret_id = (struct view){ (const uint8_t *)row->id,
-		    strlen(row->id) };
-		*ret_name = (struct view){ (const uint8_t *)row->name,
-		    strlen(row->name) };
-		return 0;
-	}
 	if (m.by_id == NULL)
 		m.by_id = m.by_name;
 	if (m.by_id == NULL)

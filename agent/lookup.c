@@ -240,8 +240,7 @@ lookup_resolve(struct lookup *lk, const struct lookup_in *in,
 		return LOOKUP_READ;
 	r = lookup_in_listing(lk, in, now, &row, &other);
 	if (r == ERR_AMBIGUOUS) {
-		lookup_fail(result, r, "two %ss have this name, %s and %s; "
-		    "ask by id", lookup_noun(lk), row->id, other->id);
+		lookup_fail(result, r, "two %ss have this name, %s and %s", lookup_noun(lk), row->id, other->id);
 		return LOOKUP_DONE;
 	}
 	if (r == 0) {
@@ -283,7 +282,7 @@ lookup_expired(const struct cache_entry *e, struct fetch_result *result)
 	char when[UNITS_TIME_LEN];
 
 	lookup_fail(result, ERR_EXPIRED, "it expired at %s, and the service "
-	    "has no newer value; rotate it there",
+	    "has no newer value",
 	    units_format_time(e->object->expires_at, when));
 	return LOOKUP_DONE;
 }
@@ -336,7 +335,8 @@ lookup_make_do(const struct lookup *lk, const struct lookup_in *in,
 		return lookup_serve(e, state, now, result);
 	if (state == CACHE_NEGATIVE)
 		return lookup_negative(lk, e, result);
-	if (state == CACHE_EXPIRED)
+	/* who wants it confirmed learns why that could not be, not more */
+	if (!lk->fresh && state == CACHE_EXPIRED)
 		return lookup_expired(e, result);
 	if (!lk->fresh && (state == CACHE_STALE || state == CACHE_TOO_OLD))
 		lookup_fail(result, error, "%s; the value held is %s old, "
@@ -523,7 +523,7 @@ lookup_give_up(struct lookup *lk, const struct lookup_in *in,
 	    lookup_next(lk, in, now, result, &e) != LOOKUP_DONE ||
 	    result->error == ERR_UPSTREAM_UNAVAILABLE) {
 		lookup_fail(result, ERR_TIMEOUT, "the service did not answer "
-		    "in the time allowed; allow more with --timeout");
+		    "in the time allowed");
 		return;
 	}
 	/* newer was wanted and did not come in time */

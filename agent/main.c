@@ -69,7 +69,6 @@ main_serve(struct settings *settings, const char *path)
 		status = agent_run(a) == 0 ? 0 : 1;
 		agent_free(a);
 	}
-	agent_done_process();
 	return status;
 }
 

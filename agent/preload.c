@@ -91,6 +91,15 @@ preload_settle_cb(void *arg)
 		preload_report(p);
 }
 
+/* Would asking again a little later be of no use? */
+static bool
+preload_is_definite(int error)
+{
+	return error == ERR_NOT_FOUND || error == ERR_DENIED ||
+	    error == ERR_INSUFFICIENT_SCOPE || error == ERR_AMBIGUOUS ||
+	    error == ERR_EXPIRED || error == ERR_TOO_LARGE;
+}
+
 static void
 preload_result(struct preload_item *item, struct fetch_result *result)
 {
@@ -101,11 +110,11 @@ preload_result(struct preload_item *item, struct fetch_result *result)
 		object_unref(result->object);
 		(void)ref_parse(item->text, strlen(item->text), &p->ref, NULL);
 		fetch_keep(p->fetch, &p->ref);
-	} else if (result->error == ERR_UPSTREAM_UNAVAILABLE) {
-		timer_set(p->retry, PRELOAD_RETRY_MS);
-	} else {
+	} else if (preload_is_definite(result->error)) {
 		item->refused = true;
 		log_warning("preload %s: %s", item->text, result->message);
+	} else {
+		timer_set(p->retry, PRELOAD_RETRY_MS);
 	}
 	timer_set(p->settle, 0);
 }

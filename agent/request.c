@@ -8,6 +8,7 @@
 
 #include "audit.h"
 #include "err.h"
+#include "hash.h"
 #include "list.h"
 #include "lookup.h"
 #include "msg.h"
@@ -48,14 +49,15 @@ request_reads_all(struct session *s)
 }
 
 /*
- * By the text that was asked for: ALLOWED, DENIED, or MAYBE where it is or may
- * be the id of something whose name decides.
+ * By what is known of the text that was asked for: ALLOWED, DENIED, or MAYBE
+ * where only the service's name and id for it can tell.
  */
 static enum policy_verdict
 request_may(struct session *s, enum policy_op op, const struct ref *ref)
 {
 	const struct policy *pol = s->env->settings->policy;
 	const struct view none = { NULL, 0 };
+	struct view id, name;
 
 	if (op == POLICY_READ && request_reads_all(s))
 		return POLICY_ALLOWED;
@@ -64,10 +66,10 @@ request_may(struct session *s, enum policy_op op, const struct ref *ref)
 	    policy_check(pol, s->peer, op, ref->kind, none, ref->name,
 	    NULL) == POLICY_ALLOWED)
 		return POLICY_ALLOWED;
-	if (!fetch_may_be_id(s->env->fetch, ref->kind, ref->name))
-		return POLICY_DENIED;
-	return policy_check(pol, s->peer, op, ref->kind, none, ref->name,
-	    NULL) == POLICY_MAYBE ? POLICY_MAYBE : POLICY_DENIED;
+	if (fetch_known(s->env->fetch, ref->kind, ref->name, &id, &name) == 0)
+		return policy_check(pol, s->peer, op, ref->kind, name, id,
+		    NULL);
+	return policy_check(pol, s->peer, op, ref->kind, none, none, NULL);
 }
 
 /*
@@ -79,12 +81,18 @@ request_may(struct session *s, enum policy_op op, const struct ref *ref)
 static bool
 request_may_tell(struct session *s, const struct ref *ref)
 {
+	const struct policy *pol = s->env->settings->policy;
 	const struct view none = { NULL, 0 };
+	struct view id, name;
 
-	return request_reads_all(s) ||
-	    !fetch_may_be_id(s->env->fetch, ref->kind, ref->name) ||
-	    policy_check(s->env->settings->policy, s->peer, POLICY_READ,
-	    ref->kind, none, ref->name, NULL) == POLICY_ALLOWED;
+	if (request_reads_all(s) ||
+	    policy_check(pol, s->peer, POLICY_READ, ref->kind, none, ref->name,
+	    NULL) == POLICY_ALLOWED)
+		return true;
+	if (fetch_known(s->env->fetch, ref->kind, ref->name, &id, &name) == 0)
+		return policy_check(pol, s->peer, POLICY_READ, ref->kind,
+		    name, id, NULL) == POLICY_ALLOWED;
+	return !fetch_may_be_id(s->env->fetch, ref->kind, ref->name);
 }
 
 /* And by the name and id of what was found. */
@@ -137,6 +145,11 @@ request_select(const struct ref *ref, const struct object *o,
 		m->value = object_value(o);
 		return 0;
 	}
+	if (ref->field.len == 4 && memcmp(ref->field.p, "totp", 4) == 0) {
+		(void)snprintf(why, why_size,
+		    "one-time codes are not available in this version");
+		return ERR_UNSUPPORTED;
+	}
 	/* the seed of one-time codes stays here, whatever is asked */
 	if (!(ref->field.len == 10 &&
 	    memcmp(ref->field.p, "totpSecret", 10) == 0) &&
@@ -147,7 +160,7 @@ request_select(const struct ref *ref, const struct object *o,
 		return 0;
 	}
 	(void)snprintf(why, why_size, "this secret has no field of that name, "
-	    "or it is not set; set are: %s",
+	    "or it is not set; set are: value, %s",
 	    object_field_names(o, names, sizeof(names)));
 	return ERR_NOT_FOUND;
 }
@@ -176,6 +189,42 @@ request_put_object(struct out *out, uint64_t id, uint16_t flags,
 		out_external(out, o, m->value);
 }
 
+/*
+ * Was this read of this connection recorded a moment ago?  A program that
+ * reads the same thing again and again makes one line in the journal, not a
+ * flood; a file of its own gets every one.
+ */
+static bool
+request_is_told(struct session *s, struct view ref)
+{
+	uint64_t mark;
+	size_t i;
+
+	if (audit_wants_all(s->env->audit))
+		return false;
+	mark = hash_bytes(&s->env->audit_key, ref.p, ref.len);
+	for (i = 0; i < SESSION_TOLD; i++) {
+		if (s->told[i] == mark)
+			return true;
+	}
+	s->told[s->told_next++ % SESSION_TOLD] = mark;
+	return false;
+}
+
+/* Record a read, with the rule that allowed it. */
+static void
+request_audit_read(struct session *s, uint8_t type,
+    const struct session_item *item)
+{
+	const struct object *o = item->object;
+	const char *rule;
+
+	(void)policy_check(s->env->settings->policy, s->peer, POLICY_READ,
+	    o->kind, object_name(o), object_id(o), &rule);
+	audit_record(s->env->audit, s->peer, request_operation(type),
+	    item->ref, 0, rule);
+}
+
 /* What was found, or the field of it that was asked for. */
 static void
 request_put_found(struct session *s, struct out *out, uint8_t type,
@@ -198,8 +247,8 @@ request_put_found(struct session *s, struct out *out, uint8_t type,
 	if (item->freshness != MSG_FRESH)
 		s->env->metrics->stale_served++;
 	request_put_object(out, id, flags, item->object, &m);
-	audit_record(s->env->audit, s->peer, request_operation(type),
-	    item->ref, 0, NULL);
+	if (!request_is_told(s, item->ref))
+		request_audit_read(s, type, item);
 }
 
 #define REQUEST_DENIED_TEXT \
@@ -213,6 +262,10 @@ request_put(struct session *s, struct out *out, uint8_t type, uint64_t id,
 	bool denied = item->error == ERR_DENIED && item->message == NULL;
 
 	if (item->error != 0 && !denied && item->may_tell) {
+		if (!request_is_told(s, item->ref))
+			audit_record(s->env->audit, s->peer,
+			    request_operation(type), item->ref, item->error,
+			    NULL);
 		request_put_error(out, id, flags, item->index, item->error,
 		    item->message);
 	} else if (item->error != 0 || !request_may_have(s, item->object)) {

@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "fetch.h"
 #include "frame.h"
+#include "hash.h"
 #include "metrics.h"
 #include "out.h"
 #include "policy.h"
@@ -40,6 +41,7 @@ struct session_env {
 	struct audit *audit;
 	struct limit *limit;
 	struct metrics *metrics;
+	struct hash_key audit_key; /* for struct session's told */
 	struct ref ref;		/* scratch: too large for many a stack frame */
 };
 
@@ -64,6 +66,8 @@ struct session_item {
 TAILQ_HEAD(session_ready, session_item);
 TAILQ_HEAD(session_requests, request);
 
+#define SESSION_TOLD 4
+
 struct session {
 	struct session_env *env;
 	struct peer *peer;	/* owned */
@@ -73,6 +77,8 @@ struct session {
 	bool hello_sent;
 	bool may_read_all;	/* every secret and key, by policy_seen */
 	unsigned int policy_seen;	/* generation; 0: none yet */
+	uint64_t told[SESSION_TOLD]; /* references recorded in the journal */
+	unsigned int told_next;
 	size_t waiting;		/* items without an answer */
 	struct session_requests requests;
 	struct session_ready ready;

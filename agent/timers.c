@@ -2,13 +2,14 @@
 
 #include "timers.h"
 
-#include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include <event2/event.h>
 
 struct timer {
 	struct event *ev;
+	bool soon;		/* set with 0 ms, and not fired yet */
 	timer_cb *cb;
 	void *arg;
 };
@@ -22,6 +23,7 @@ timer_fired_cb(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	t->soon = false;
 	t->cb(t->arg);
 }
 
@@ -57,6 +59,13 @@ timer_set(struct timer *t, uint64_t ms)
 {
 	struct timeval tv;
 
+	/*
+	 * Adding an event that the loop is about to run takes it off the queue
+	 * again: who asks for "soon" in every turn would never get it.
+	 */
+	if (ms == 0 && t->soon)
+		return;
+	t->soon = ms == 0;
 	if (ms > TIMER_MAX_MS)
 		ms = TIMER_MAX_MS;
 	tv.tv_sec = (time_t)(ms / 1000);
@@ -72,5 +81,6 @@ timer_set(struct timer *t, uint64_t ms)
 void
 timer_stop(struct timer *t)
 {
+	t->soon = false;
 	(void)event_del(t->ev);
 }

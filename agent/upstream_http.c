@@ -117,13 +117,13 @@ upstream_http_global_done(void)
 
 /* --- what went wrong on the way --- */
 
-static void __attribute__((format(printf, 3, 4)))
-unavailable(struct upstream_answer *a, bool retryable, const char *fmt, ...)
+static void __attribute__((format(printf, 2, 3)))
+unavailable(struct upstream_answer *a, const char *fmt, ...)
 {
 	va_list ap;
 
 	a->error = ERR_UPSTREAM_UNAVAILABLE;
-	a->retryable = retryable;
+	a->retryable = true;
 	va_start(ap, fmt);
 	(void)vsnprintf(a->message, sizeof(a->message), fmt, ap);
 	va_end(ap);
@@ -139,11 +139,11 @@ connect_failed(const struct upstream_call *c, struct upstream_answer *a)
 		host = "the proxy or by what it connects to";
 	(void)curl_easy_getinfo(c->easy, CURLINFO_OS_ERRNO, &e);
 	if (e == ECONNREFUSED)
-		unavailable(a, true, "connection refused by %s", host);
+		unavailable(a, "connection refused by %s", host);
 	else if (e == ENETUNREACH || e == EHOSTUNREACH)
-		unavailable(a, true, "no route to %s", host);
+		unavailable(a, "no route to %s", host);
 	else
-		unavailable(a, true, "no connection to %s", host);
+		unavailable(a, "no connection to %s", host);
 }
 
 static void
@@ -155,11 +155,11 @@ timed_out(const struct upstream_call *c, struct upstream_answer *a)
 	/* Set once the request could be sent. */
 	(void)curl_easy_getinfo(c->easy, CURLINFO_PRETRANSFER_TIME_T, &us);
 	if (us == 0)
-		unavailable(a, true, "timed out: no connection to %s within "
+		unavailable(a, "timed out: no connection to %s within "
 		    "%llu ms", c->http->host,
 		    (unsigned long long)cfg->connect_timeout_ms);
 	else
-		unavailable(a, true, "timed out: no whole answer from %s "
+		unavailable(a, "timed out: no whole answer from %s "
 		    "within %llu ms", c->http->host,
 		    (unsigned long long)cfg->request_timeout_ms);
 }
@@ -196,7 +196,7 @@ not_verified(const struct upstream_call *c, struct upstream_answer *a)
 	long result = 0;
 
 	(void)curl_easy_getinfo(c->easy, CURLINFO_SSL_VERIFYRESULT, &result);
-	unavailable(a, true, "the TLS certificate of %s %s", c->http->host,
+	unavailable(a, "the TLS certificate of %s %s", c->http->host,
 	    verify_text(result));
 }
 
@@ -222,48 +222,57 @@ not_http(const struct upstream_call *c, struct upstream_answer *a)
 	    "what %s answered is not HTTP", c->http->host);
 }
 
+/* What only needs the host in a sentence: text before it, and after. */
+static const struct {
+	CURLcode result;
+	const char *before;
+	const char *after;
+} plain_failures[] = {
+	{CURLE_COULDNT_RESOLVE_HOST, "the name of ", " does not resolve"},
+	{CURLE_COULDNT_RESOLVE_PROXY, "the name of the proxy to ",
+	    " does not resolve"},
+	{CURLE_PROXY, "the proxy does not connect to ", ""},
+	{CURLE_SSL_PINNEDPUBKEYNOTMATCH, "the public key of ",
+	    " is not the pinned one; check pinned-public-key"},
+	{CURLE_SSL_CACERT_BADFILE, "the certificates to verify ",
+	    " with cannot be read; check ca-file"},
+	{CURLE_SSL_CONNECT_ERROR, "the TLS handshake with ", " failed"},
+	{CURLE_PARTIAL_FILE, "the answer of ", " was cut short"},
+	{CURLE_GOT_NOTHING, "", " closed the connection without an answer"},
+};
+
+#define NPLAIN (sizeof(plain_failures) / sizeof(plain_failures[0]))
+
+static void
+plain_failure(const struct upstream_call *c, CURLcode result,
+    struct upstream_answer *a)
+{
+	size_t i;
+
+	for (i = 0; i < NPLAIN; i++) {
+		if (plain_failures[i].result == result) {
+			unavailable(a, "%s%s%s", plain_failures[i].before,
+			    c->http->host, plain_failures[i].after);
+			return;
+		}
+	}
+	unavailable(a, "the connection to %s broke (curl %d)", c->http->host,
+	    (int)result);
+}
+
 static void
 transfer_failed(const struct upstream_call *c, CURLcode result,
     struct upstream_answer *a)
 {
-	const char *host = c->http->host;
-
 	switch (result) {
-	case CURLE_COULDNT_RESOLVE_HOST:
-		unavailable(a, true, "the name of %s does not resolve", host);
-		break;
-	case CURLE_COULDNT_RESOLVE_PROXY:
-		unavailable(a, true, "the name of the proxy does not resolve");
-		break;
 	case CURLE_COULDNT_CONNECT:
 		connect_failed(c, a);
-		break;
-	case CURLE_PROXY:
-		unavailable(a, true, "the proxy does not connect to %s", host);
 		break;
 	case CURLE_OPERATION_TIMEDOUT:
 		timed_out(c, a);
 		break;
 	case CURLE_PEER_FAILED_VERIFICATION:
 		not_verified(c, a);
-		break;
-	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-		unavailable(a, true, "the public key of %s is not the pinned "
-		    "one; check pinned-public-key", host);
-		break;
-	case CURLE_SSL_CACERT_BADFILE:
-		unavailable(a, true, "the certificates of the authorities "
-		    "cannot be read; check ca-file");
-		break;
-	case CURLE_SSL_CONNECT_ERROR:
-		unavailable(a, true, "the TLS handshake with %s failed", host);
-		break;
-	case CURLE_PARTIAL_FILE:
-		unavailable(a, true, "the answer of %s was cut short", host);
-		break;
-	case CURLE_GOT_NOTHING:
-		unavailable(a, true, "%s closed the connection without an "
-		    "answer", host);
 		break;
 	case CURLE_WRITE_ERROR:
 		body_refused(c, a);
@@ -279,8 +288,7 @@ transfer_failed(const struct upstream_call *c, CURLcode result,
 		    "no secret memory left for the transfer");
 		break;
 	default:
-		unavailable(a, true, "the connection to %s broke (curl %d)",
-		    host, (int)result);
+		plain_failure(c, result, a);
 		break;
 	}
 }
@@ -428,14 +436,16 @@ make_url(const struct upstream_call *c, char *ret, size_t size)
 
 	switch (r->op) {
 	case UPSTREAM_READ_SECRET:
-		n = r->version == 0 ?
-		    snprintf(ret, size, "%s/secrets/%s?include=all", url,
-		    c->id) :
-		    snprintf(ret, size, "%s/secrets/%s?include=all&version=%llu",
-		    url, c->id, (unsigned long long)r->version);
+		if (r->version == 0)
+			n = snprintf(ret, size, "%s/secrets/%s?include=all",
+			    url, c->id);
+		else
+			n = snprintf(ret, size, "%s/secrets/%s?include=all"
+			    "&version=%llu", url, c->id,
+			    (unsigned long long)r->version);
 		break;
 	case UPSTREAM_READ_KEY:
-		/* The service takes no include for a JWK, no format for JSON. */
+		/* A JWK takes no include, JSON needs no format. */
 		n = snprintf(ret, size, "%s/keys/%s/public?%s%s%s", url, c->id,
 		    r->format == REF_FORMAT_JWK ? "" : "include=all",
 		    r->format == REF_FORMAT_JWK ? "format=" :

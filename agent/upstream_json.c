@@ -253,13 +253,14 @@ member_time(const json_t *doc, const char *camel, int64_t *ret)
 static bool
 is_uuid(struct view id)
 {
+	static const char digits[] = "0123456789abcdefABCDEF";
 	size_t i;
 
 	for (i = 0; i < id.len; i++) {
 		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
 
 		if (dash != (id.p[i] == '-') ||
-		    (!dash && strchr("0123456789abcdefABCDEF", id.p[i]) == NULL))
+		    (!dash && strchr(digits, id.p[i]) == NULL))
 			return false;
 	}
 	return id.len == 36;
@@ -427,7 +428,7 @@ custom_count(const json_t *custom)
 	    json_object_size(custom);
 }
 
-/* customFields once more, one by one: an array of {name, value}, or an object. */
+/* customFields once more, one by one: array of {name, value}, or object. */
 static void
 add_customs(struct fields *f, json_t *custom)
 {
@@ -460,8 +461,9 @@ add_member(struct fields *f, const json_t *doc, const char *key,
 		key = camel;
 	}
 	/* One without a name could not be asked for. */
-	if (key[0] == '\0' || strcmp(key, "value") == 0 || strcmp(key, "id") == 0 ||
-	    strcmp(key, "name") == 0 || strlen(key) > REF_FIELD_MAX)
+	if (key[0] == '\0' || strcmp(key, "value") == 0 ||
+	    strcmp(key, "id") == 0 || strcmp(key, "name") == 0 ||
+	    strlen(key) > REF_FIELD_MAX)
 		return;
 	fields_add(f, (struct view){(const uint8_t *)key, strlen(key)}, v);
 }

@@ -87,8 +87,13 @@ read_404(const struct upstream_request *req, struct upstream_answer *a)
 		return;
 	}
 	a->gone = true;
-	say(a, ERR_NOT_FOUND, req->op == UPSTREAM_READ_KEY ?
-	    "the service has no such key" : "the service has no such secret");
+	if (req->op == UPSTREAM_READ_KEY)
+		say(a, ERR_NOT_FOUND, "the service has no such key");
+	else if (req->version != 0)
+		say(a, ERR_NOT_FOUND,
+		    "the service has no such secret or version of it");
+	else
+		say(a, ERR_NOT_FOUND, "the service has no such secret");
 }
 
 static void

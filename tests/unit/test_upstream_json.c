@@ -128,8 +128,9 @@ check_refused(const char *body, const char *part)
 static void
 test_documented_secret(void **state)
 {
-	static const char body[] = "{\"id\":\"s1\",\"name\":\"db/prod/password\""
-	    ",\"value\":\"hunter2\",\"version\":3,\"contentType\":\"password\","
+	static const char body[] = "{\"id\":\"s1\",\"name\":"
+	    "\"db/prod/password\",\"value\":\"hunter2\",\"version\":3,"
+	    "\"contentType\":\"password\","
 	    "\"username\":\"app\",\"totpSecret\":null,\"urls\":[{\"url\":"
 	    "\"https://x\"}],\"description\":null,\"notes\":\"a\\nb\","
 	    "\"labels\":[\"prod\"],\"customFields\":[{\"name\":\"user\","
@@ -349,8 +350,8 @@ test_secrets_leave_nothing_in_the_arena(void **state)
 	(void)state;
 	forget();
 	secmem_get_stats(&before);
-	assert_int_equal(read_secret("{" REQUIRED ",\"customFields\":[{\"name\":"
-	    "\"a\",\"value\":\"b\"}],\"labels\":[1,2,{}]}"), 0);
+	assert_int_equal(read_secret("{" REQUIRED ",\"customFields\":[{"
+	    "\"name\":\"a\",\"value\":\"b\"}],\"labels\":[1,2,{}]}"), 0);
 	forget();
 	assert_int_not_equal(read_secret("{" REQUIRED ",\"labels\":[1,{}"), 0);
 	forget();
@@ -367,8 +368,8 @@ test_key_as_json_is_the_body(void **state)
 {
 	static const char body[] = "{" KEY_HEAD ",\"publicKey\":\"AQID\", "
 	    "\"format\":\"raw\",\"name\":\"sign\",\"isActive\":false,"
-	    "\"lastRotatedAt\":\"2026-05-08T12:00:00Z\",\"updatedAt\":"
-	    "\"2020-01-01T00:00:00Z\"}\n";
+	    "\"lastRotatedAt\":\"2026-05-08T12:00:00Z\","
+	    "\"updatedAt\":\"2020-01-01T00:00:00Z\"}\n";
 
 	(void)state;
 	assert_int_equal(read_key(REF_FORMAT_JSON, body), 0);
@@ -522,9 +523,10 @@ test_list_of_keys(void **state)
 {
 	(void)state;
 	assert_int_equal(read_list(UPSTREAM_LIST_KEYS, 1, "{\"keys\":["
-	    "{\"id\":\"a\",\"name\":\"n\",\"version\":1,\"status\":\"inactive\","
-	    "\"lastRotatedAt\":\"2026-05-08T12:00:00Z\",\"updatedAt\":"
-	    "\"2020-01-01T00:00:00Z\"},{\"id\":\"b\",\"name\":\"m\","
+	    "{\"id\":\"a\",\"name\":\"n\",\"version\":1,\"status\":"
+	    "\"inactive\",\"lastRotatedAt\":\"2026-05-08T12:00:00Z\","
+	    "\"updatedAt\":\"2020-01-01T00:00:00Z\"},"
+	    "{\"id\":\"b\",\"name\":\"m\","
 	    "\"status\":\"active\"}]}"), 0);
 	assert_false(answer.page->rows[0].is_active);
 	assert_true(answer.page->rows[0].updated_at == NOON);
@@ -598,8 +600,9 @@ static void
 test_odd_rows_do_not_hide_the_others(void **state)
 {
 	(void)state;
-	assert_int_equal(read_list(UPSTREAM_LIST_SECRETS, 1, "[{\"name\":\"n\"},"
-	    "{\"id\":\"a/b\",\"name\":\"n\"},{\"id\":\"ok\",\"version\":1},"
+	assert_int_equal(read_list(UPSTREAM_LIST_SECRETS, 1, "[{\"name\":"
+	    "\"n\"},{\"id\":\"a/b\",\"name\":\"n\"},"
+	    "{\"id\":\"ok\",\"version\":1},"
 	    "{\"id\":\"nul\",\"name\":\"a\\u0000b\",\"version\":1,"
 	    "\"expiresAt\":\"EVIL\"}]"), 0);
 	assert_int_equal(answer.page->count, 2);
