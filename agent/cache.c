@@ -25,8 +25,9 @@ struct cache {
 	struct cache_stats stats;
 };
 
-/* Wait between tries to get a newer value than one that has expired. */
+/* First wait for a newer value than one that has expired; then it doubles. */
 #define CACHE_EXPIRED_RETRY_MS 5000
+#define CACHE_EXPIRED_DOUBLINGS 16
 /* Jitter of the next refresh: up to 1/8 of the interval earlier. */
 #define CACHE_JITTER_SHIFT 3
 #define CACHE_BUCKETS_MIN 256
@@ -312,13 +313,28 @@ cache_jittered(uint64_t interval_ms, uint32_t rnd)
 	return interval_ms - (span ? rnd % span : 0);
 }
 
+/*
+ * After expiresAt, while the service has nothing newer: at first soon, then
+ * with backoff to the ordinary interval.
+ */
+static uint64_t
+cache_expired_interval(const struct cache *c, const struct cache_entry *e)
+{
+	unsigned int n = e->expired_reads > 0 ? e->expired_reads - 1 : 0;
+	uint64_t wait = (uint64_t)CACHE_EXPIRED_RETRY_MS <<
+	    (n < CACHE_EXPIRED_DOUBLINGS ? n : CACHE_EXPIRED_DOUBLINGS);
+
+	return wait < c->cfg.refresh_interval_ms ? wait
+	    : c->cfg.refresh_interval_ms;
+}
+
 /* How long what was installed now needs no refresh. */
 static uint64_t
 cache_interval(const struct cache *c, const struct cache_entry *e,
     uint32_t rnd)
 {
 	if (e->expired)
-		return CACHE_EXPIRED_RETRY_MS;
+		return cache_jittered(cache_expired_interval(c, e), rnd);
 	/* A pinned version never changes; see it now and then all the same. */
 	return cache_jittered(e->version != 0 ? c->cfg.reread_interval_ms
 	    : c->cfg.refresh_interval_ms, rnd);
@@ -326,14 +342,31 @@ cache_interval(const struct cache *c, const struct cache_entry *e,
 
 /* --- what may be served --- */
 
+/* On the boot clock, so that no step of the wall clock prolongs it. */
 static bool
 cache_in_grace(const struct cache *c, const struct cache_entry *e,
     const struct now *now)
 {
-	int64_t since = cache_wall_before(now->wall_ms,
-	    c->cfg.serve_expired_ms);
+	return (uint64_t)((int64_t)now->boot_ms - e->expired_boot_ms) <
+	    c->cfg.serve_expired_ms;
+}
 
-	return c->cfg.serve_expired_ms > 0 && since < e->object->expires_at;
+static bool
+cache_past_expiry(const struct object *o, const struct now *now)
+{
+	return o->expires_at != MSG_NO_TIME && o->expires_at <= now->wall_ms;
+}
+
+/* It has expired, just now or at expiresAt; from here on that is a fact. */
+static void
+cache_expire(struct cache_entry *e, const struct now *now)
+{
+	uint64_t since = (uint64_t)now->wall_ms -
+	    (uint64_t)e->object->expires_at;
+
+	e->expired = true;
+	e->expired_boot_ms = since > INT64_MAX / 2 ? INT64_MIN / 2
+	    : (int64_t)now->boot_ms - (int64_t)since;
 }
 
 /*
@@ -364,9 +397,8 @@ cache_state(struct cache *c, struct cache_entry *e, const struct now *now)
 			return CACHE_NONE;
 		return CACHE_NEGATIVE;
 	}
-	if (!e->expired && e->object->expires_at != MSG_NO_TIME &&
-	    e->object->expires_at <= now->wall_ms) {
-		e->expired = true;
+	if (!e->expired && cache_past_expiry(e->object, now)) {
+		cache_expire(e, now);
 		cache_clear_expiry(c, e);
 		if (e->due_slot != CACHE_NOT_IN_HEAP)
 			cache_set_due(c, e, now->boot_ms);
@@ -431,7 +463,8 @@ cache_install(struct cache *c, struct cache_entry *e, struct object *o,
 {
 	size_t need = sizeof(*e) + e->id_len + 1u + object_bytes(o);
 	size_t used;
-	bool changed;
+	unsigned int reads = e->expired ? e->expired_reads + 1 : 0;
+	bool was_expired = e->expired, same, same_term;
 
 	if (need > c->cfg.max_bytes)
 		return ERR_TOO_LARGE;
@@ -442,17 +475,22 @@ cache_install(struct cache *c, struct cache_entry *e, struct object *o,
 		(void)cache_evict(c, used - (c->cfg.max_bytes - need));
 		TAILQ_INSERT_TAIL(&c->lru, e, lru);
 	}
-	changed = e->object == NULL || e->expired ||
-	    !cache_same(e->object, o);
+	same = e->object != NULL && cache_same(e->object, o);
+	/* What has expired stays so until there is something newer, even if
+	 * the wall clock was set back meanwhile. */
+	same_term = was_expired && e->object->version == o->version &&
+	    e->object->expires_at == o->expires_at;
 	cache_replace(c, e, object_ref(o), now);
-	/* True at once if it came already expired: it is never fresh then. */
-	e->expired = o->expires_at != MSG_NO_TIME &&
-	    o->expires_at <= now->wall_ms;
+	if (same_term)
+		e->expired = true;
+	else if (cache_past_expiry(o, now))
+		cache_expire(e, now);
+	e->expired_reads = e->expired ? reads : 0;
 	cache_account(c, e, true);
 	cache_set_due(c, e, now->boot_ms + cache_interval(c, e, rnd));
 	cache_schedule_expiry(c, e, rnd, now);
 	if (ret_changed != NULL)
-		*ret_changed = changed;
+		*ret_changed = !same || e->expired != was_expired;
 	return 0;
 }
 

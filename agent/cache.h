@@ -64,6 +64,9 @@ struct cache_entry {
 	unsigned int failures;		/* refreshes failed since confirmed */
 	bool expired;			/* seen past expiresAt: stays so, whatever
 					 * the wall clock does next */
+	int64_t expired_boot_ms;	/* when, on the boot clock; may lie
+					 * before the boot */
+	unsigned int expired_reads;	/* confirmed since, still expired */
 	bool kept;			/* preload: never evicted */
 	void *job;			/* fetch's, while it reads this */
 	enum ref_kind kind;

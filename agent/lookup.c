@@ -28,10 +28,11 @@ lookup_init_listing(struct lookup *lk, const struct fetch_query *q,
 	lk->max_stale_ms = q->max_stale_ms;
 	lk->only_if_cached = q->only_if_cached;
 	lk->fresh = q->fresh;
+	lk->patient = q->patient;
 	lk->since = since;
 	lk->by_name = lk->tried_id = lk->relist = lk->relisted = false;
 	lk->renew_behind = false;
-	lk->attempted = lk->names_done = false;
+	lk->attempted = lk->attempt_by_name = lk->names_done = false;
 }
 
 void
@@ -129,7 +130,8 @@ lookup_known_id(struct lookup *lk, const struct lookup_in *in,
 	struct cache_entry *e = cache_find(in->cache, &key);
 
 	/* it was read as an id, which failed without a definite word */
-	if (lk->attempted && lk->tried_id && lk->attempt_error != 0 &&
+	if (lk->attempted && !lk->attempt_by_name && lk->tried_id &&
+	    lk->attempt_error != 0 &&
 	    lk->attempt_error != ERR_NOT_FOUND)
 		return true;
 	if (e == NULL)
@@ -140,9 +142,8 @@ lookup_known_id(struct lookup *lk, const struct lookup_in *in,
 		return false;
 	if (e->negative_error != ERR_NOT_FOUND)
 		return true;
-	/* no id, then: whatever was tried says nothing about a name */
+	/* no id, then; a name, perhaps */
 	lk->tried_id = true;
-	lk->attempted = false;
 	return false;
 }
 
@@ -239,8 +240,7 @@ lookup_resolve(struct lookup *lk, const struct lookup_in *in,
 		return LOOKUP_READ;
 	r = lookup_in_listing(lk, in, now, &row, &other);
 	if (r == ERR_AMBIGUOUS) {
-		lookup_fail(result, r, "two %ss have this name, %s and %s; "
-		    "ask by id", lookup_noun(lk), row->id, other->id);
+		lookup_fail(result, r, "two %ss have this name, %s and %s", lookup_noun(lk), row->id, other->id);
 		return LOOKUP_DONE;
 	}
 	if (r == 0) {
@@ -282,7 +282,7 @@ lookup_expired(const struct cache_entry *e, struct fetch_result *result)
 	char when[UNITS_TIME_LEN];
 
 	lookup_fail(result, ERR_EXPIRED, "it expired at %s, and the service "
-	    "has no newer value; rotate it there",
+	    "has no newer value",
 	    units_format_time(e->object->expires_at, when));
 	return LOOKUP_DONE;
 }
@@ -402,6 +402,19 @@ lookup_at_once(struct lookup *lk, const struct lookup_in *in,
 	return false;
 }
 
+/*
+ * Does the read that was waited for answer this caller?  One that joined it
+ * after it was sent, and wants a newer word, waits for another.  But one that
+ * was never sent is no older than anybody: while the service is given up, the
+ * next would fail as it did, at once, and so on for ever.
+ */
+static bool
+lookup_attempt_counts(const struct lookup *lk)
+{
+	return !lk->fresh || lk->attempt_sent > lk->since ||
+	    (lk->attempt_sent == 0 && lk->attempt_error != 0);
+}
+
 static enum lookup_step
 lookup_entry(struct lookup *lk, const struct lookup_in *in, struct view id,
     const struct now *now, struct fetch_result *result,
@@ -413,7 +426,7 @@ lookup_entry(struct lookup *lk, const struct lookup_in *in, struct view id,
 	};
 	struct cache_entry *e = cache_find(in->cache, &key);
 
-	if (lk->attempted && (!lk->fresh || lk->attempt_sent > lk->since))
+	if (lk->attempted && lookup_attempt_counts(lk))
 		return lookup_after(lk, in, e, now, result);
 	if (e != NULL && lookup_at_once(lk, in, e, now, result)) {
 		cache_touch(in->cache, e, now);
@@ -459,7 +472,7 @@ lookup_listing(const struct lookup *lk, const struct lookup_in *in,
 		result->age_ms = age;
 		return LOOKUP_DONE;
 	}
-	if (lk->names_done) {
+	if (lk->names_done && lk->names_error != 0) {
 		lookup_fail(result, lk->names_error, "%s", lk->names_message);
 		return LOOKUP_DONE;
 	}
@@ -468,6 +481,7 @@ lookup_listing(const struct lookup *lk, const struct lookup_in *in,
 		    "no listing is cached, and the service was not to be asked");
 		return LOOKUP_DONE;
 	}
+	/* also after a renewal that had been sent before this caller came */
 	return LOOKUP_NAMES;
 }
 
@@ -487,6 +501,10 @@ lookup_next(struct lookup *lk, const struct lookup_in *in,
 	step = lookup_resolve(lk, in, now, result, &id);
 	if (step != LOOKUP_READ)
 		return step;
+	/* a read of the text as an id says nothing about it as a name */
+	if (lk->attempt_by_name != lk->by_name)
+		lk->attempted = false;
+	lk->attempt_by_name = lk->by_name;
 	return lookup_entry(lk, in, id, now, result, ret_entry);
 }
 
@@ -505,7 +523,7 @@ lookup_give_up(struct lookup *lk, const struct lookup_in *in,
 	    lookup_next(lk, in, now, result, &e) != LOOKUP_DONE ||
 	    result->error == ERR_UPSTREAM_UNAVAILABLE) {
 		lookup_fail(result, ERR_TIMEOUT, "the service did not answer "
-		    "in the time allowed; allow more with --timeout");
+		    "in the time allowed");
 		return;
 	}
 	/* newer was wanted and did not come in time */
