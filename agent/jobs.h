@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "breaker.h"
+#include "clock.h"
 #include "upstream.h"
 
 struct event_base;
@@ -72,6 +73,8 @@ int jobs_start(struct jobs *js, const struct upstream_request *req,
 /* Somebody waits now, or nobody does any more. */
 void job_set_waited(struct job *job, bool waited);
 void job_cancel(struct job *job);
+/* What it was sent for is void: send it once more, as if it had just come. */
+void job_restart(struct job *job);
 
 /*
  * When it was last sent, on a counter that jobs_now() advances: an answer
@@ -79,6 +82,12 @@ void job_cancel(struct job *job);
  */
 uint64_t job_sent(const struct job *job);
 uint64_t jobs_now(struct jobs *js);
+
+/*
+ * While the service is given up: until a job that nobody waits for may be
+ * the next probe.  UINT64_MAX if it is not given up, or a probe is under way.
+ */
+uint64_t jobs_probe_ms(const struct jobs *js, const struct now *now);
 
 void jobs_get_stats(const struct jobs *js, struct jobs_stats *ret_stats);
 

@@ -31,6 +31,7 @@ struct lookup {
 
 	/* what is known so far */
 	bool by_name;		/* the listing gave the id */
+	bool read_by_name;	/* and that was so for the newest read */
 	bool tried_id;		/* name was tried as an id */
 	bool relist;		/* only a listing newer than since will do */
 	bool relisted;		/* that was asked for once */

@@ -76,8 +76,24 @@ static bool
 request_may_have(struct session *s, const struct object *o)
 {
 	return request_reads_all(s) || policy_check(s->env->settings->policy,
-	    s->peer, POLICY_READ, o->kind, object_name(o), object_id(o),
-	    NULL) == POLICY_ALLOWED;
+	    s->peer, POLICY_READ, o->kind, fetch_name_of(s->env->fetch, o),
+	    object_id(o), NULL) == POLICY_ALLOWED;
+}
+
+/*
+ * May an error be told as it is?  Also to who asked by id, where the service
+ * gave a name for that id before, which the policy allows.
+ */
+static bool
+request_may_tell(struct session *s, const struct session_item *item,
+    const struct ref *ref)
+{
+	struct view id, name;
+
+	return item->may_tell || (item->asked &&
+	    fetch_identify(s->env->fetch, ref, &id, &name) == 0 &&
+	    name.len > 0 && policy_check(s->env->settings->policy, s->peer,
+	    POLICY_READ, ref->kind, name, id, NULL) == POLICY_ALLOWED);
 }
 
 /* --- RESULT --- */
@@ -142,14 +158,14 @@ request_select(const struct ref *ref, const struct object *o,
 }
 
 static void
-request_put_object(struct out *out, uint64_t id, uint16_t flags,
-    struct object *o, struct msg_result *m)
+request_put_object(struct session *s, struct out *out, uint64_t id,
+    uint16_t flags, struct object *o, struct msg_result *m)
 {
 	struct wr wr = out_begin(out);
 	bool external = m->value.len > OUT_INLINE_MAX;
 
 	m->meta.id = object_id(o);
-	m->meta.name = object_name(o);
+	m->meta.name = fetch_name_of(s->env->fetch, o);
 	m->meta.version = o->version;
 	m->meta.updated_at = o->updated_at;
 	m->meta.expires_at = o->expires_at;
@@ -202,7 +218,7 @@ request_put_found(struct session *s, struct out *out, uint8_t type,
 	}
 	if (item->freshness != MSG_FRESH)
 		s->env->metrics->stale_served++;
-	request_put_object(out, id, flags, item->object, &m);
+	request_put_object(s, out, id, flags, item->object, &m);
 	if (!request_is_told(s, item->ref))
 		audit_record(s->env->audit, s->peer, request_operation(type),
 		    item->ref, 0, NULL);
@@ -216,9 +232,7 @@ static void
 request_put(struct session *s, struct out *out, uint8_t type, uint64_t id,
     uint16_t flags, const struct session_item *item, const struct ref *ref)
 {
-	bool denied = item->error == ERR_DENIED && item->message == NULL;
-
-	if (item->error != 0 && !denied && item->may_tell) {
+	if (item->error != 0 && request_may_tell(s, item, ref)) {
 		request_put_error(out, id, flags, item->index, item->error,
 		    item->message);
 	} else if (item->error != 0 || !request_may_have(s, item->object)) {
@@ -403,6 +417,7 @@ request_item(struct request_pass *p, const struct session_item *from)
 	item->request = p->rq;
 	item->index = from->index;
 	item->may_tell = from->may_tell;
+	item->asked = from->asked;
 	/* at the same place in the copy as in the frame's body */
 	texts = (uint8_t *)&p->rq->items[p->rq->nitems];
 	memcpy(texts + off, from->ref.p, from->ref.len);
@@ -516,6 +531,7 @@ request_one(struct request_pass *p, uint16_t index, struct view text)
 	    POLICY_ADMIN) ? POLICY_ALLOWED : POLICY_DENIED)
 	    : request_may(p->s, POLICY_READ, ref);
 	now_item.may_tell = verdict == POLICY_ALLOWED;
+	now_item.asked = verdict == POLICY_MAYBE;
 	if (verdict == POLICY_DENIED) {
 		lookup_fail(&result, ERR_DENIED, "denied");
 		request_answer(p, &now_item, ref, &result);

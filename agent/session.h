@@ -52,6 +52,8 @@ struct session_item {
 	bool is_ready;
 	bool may_tell;		/* an error may be told as it is: the policy
 				 * allows what was asked for by its text */
+	bool asked;		/* the policy may allow it, by a name that
+				 * was not known yet; so it was looked for */
 	enum msg_freshness freshness;
 	int error;
 	uint64_t age_ms;
