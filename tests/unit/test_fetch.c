@@ -727,10 +727,10 @@ test_good_key_within_the_grace_saves_everything(void **state)
 	check_value(ask(f, 0, SECRET(UUID_1)), "one", MSG_FRESH);
 	/* and a refusal after that has a whole grace of its own */
 	f->fu.mode = FAKE_STATUS;
-	fake_upstream_pass(&f->fu, INTERVAL);
-	fake_upstream_pass(&f->fu, GRACE - 2 * MINUTE);
+	check_error(get_fresh(f, SECRET(UUID_1)), ERR_UNAUTHORIZED);
+	fake_upstream_pass(&f->fu, GRACE - 20 * SECOND);
 	assert_int_equal(f->wiped, 0);
-	fake_upstream_pass(&f->fu, 2 * GRACE);
+	fake_upstream_pass(&f->fu, 30 * SECOND);
 	assert_int_equal(f->wiped, 1);
 }
 
