@@ -515,7 +515,7 @@ test_all_is_fresh_within_20_s_of_the_return(void **state)
 		if (round % 2)
 			(void)get(f, SECRET(UUID_2));
 		f->fu.mode = FAKE_NO_CONNECTION;
-		fake_upstream_pass(&f->fu, INTERVAL +
+		fake_upstream_pass(&f->fu, INTERVAL + MINUTE +
 		    unit_below(&rnd, 10 * MINUTE));
 		assert_int_equal(service(f).state, JOBS_DOWN);
 		f->fu.mode = FAKE_OK;
