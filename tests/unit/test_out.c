@@ -175,7 +175,7 @@ test_external_bytes_come_in_their_place_and_are_released(void **state)
 	struct fixture *f = *state;
 	struct out_backlog *b = NULL;
 	struct object *o = big(1000, 'x');
-	uint8_t buf[4096];
+	static uint8_t buf[4096];
 
 	put(f, "head", 4);
 	out_external(f->o, o, object_value(o));
@@ -357,7 +357,8 @@ test_random_stream_arrives_whole(void **state)
 	uint64_t rnd = unit_seed();
 	struct out_backlog *b = NULL;
 	size_t sent = 0, got = 0, i, len;
-	uint8_t buf[5000], byte;
+	static uint8_t buf[5000];
+	uint8_t byte;
 	struct object *o;
 	ssize_t n;
 	int r;
