@@ -475,8 +475,12 @@ conn_read_cb(evutil_socket_t fd, short what, void *arg)
 	uint64_t begin;
 
 	(void)what;
-	if (!conn_has_turn(c))
+	if (!conn_has_turn(c)) {
+		/* who has left gives its place back all the same */
+		if (conn_hung_up(fd))
+			conn_close(c);
 		return;
+	}
 	begin = conn_clock_ns();
 	conn_receive(c, fd);
 	/* it may be closed now, but nothing is freed from here */
