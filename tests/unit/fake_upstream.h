@@ -1,0 +1,98 @@
+/*
+ * A struct upstream that does what the test says.  Calls wait until they are
+ * answered: one by one with what a test makes up, or all of them out of a
+ * small table of things that a service has.
+ */
+#ifndef UNIT_FAKE_UPSTREAM_H
+#define UNIT_FAKE_UPSTREAM_H
+
+#include "agent_unit.h"
+
+#include <sys/queue.h>
+
+#include "upstream.h"
+
+/* A call under way. */
+struct upstream_call {
+	TAILQ_ENTRY(upstream_call) link;
+	struct upstream_request req;	/* id is the copy */
+	upstream_cb *cb;
+	void *arg;
+	char id[MSG_ID_MAX + 1];
+};
+
+TAILQ_HEAD(fake_calls, upstream_call);
+
+/* Something that the service has. */
+struct fake_thing {
+	enum ref_kind kind;
+	const char *id;
+	const char *name;	/* NULL: deleted */
+	const char *value;
+	uint64_t version;
+	int64_t expires_at;
+	int status;		/* 0: it can be read; else that is the answer */
+	bool inactive;		/* in the listing */
+	bool nameless;		/* reads do not tell its name: a JWK */
+	const char *field;	/* one more field, or NULL */
+	const char *field_text;
+};
+
+#define FAKE_THINGS 300
+
+/* How the service as a whole behaves. */
+enum fake_mode {
+	FAKE_OK,
+	FAKE_NO_CONNECTION,
+	FAKE_STATUS,		/* every answer has this status */
+};
+
+struct fake_upstream {
+	struct upstream up;	/* first */
+	struct fake_calls calls;
+	struct fake_thing things[FAKE_THINGS];
+	size_t nthings;
+	enum fake_mode mode;
+	int status;		/* FAKE_STATUS */
+	uint64_t retry_after_ms;
+	int list_status;	/* of lists; 0: they work */
+	size_t page_size;	/* rows a page, at most; 0: as asked */
+	int start_error;	/* of the next start; 0: none */
+	unsigned int started;
+	unsigned int reads;
+	unsigned int lists;
+	unsigned int cancelled;
+	unsigned int keys_set;
+	unsigned int most;	/* calls under way at once */
+	unsigned int under_way;
+};
+
+void fake_upstream_init(struct fake_upstream *fu);
+/* No call may be under way. */
+void fake_upstream_done(struct fake_upstream *fu);
+
+struct fake_thing *fake_upstream_add(struct fake_upstream *fu,
+    enum ref_kind kind, const char *id, const char *name, const char *value);
+
+/* The oldest call that waits, or the one about this id; NULL if none does. */
+struct upstream_call *fake_upstream_first(struct fake_upstream *fu);
+struct upstream_call *fake_upstream_find(struct fake_upstream *fu,
+    const char *id);
+size_t fake_upstream_waiting(const struct fake_upstream *fu);
+
+/* End one call with this answer; object and page go along. */
+void fake_upstream_answer(struct fake_upstream *fu,
+    struct upstream_call *call, struct upstream_answer *answer);
+/* The same with an answer as the HTTP status of it would give. */
+void fake_upstream_answer_status(struct fake_upstream *fu,
+    struct upstream_call *call, int status);
+/* And as the table and the mode have it. */
+void fake_upstream_answer_table(struct fake_upstream *fu,
+    struct upstream_call *call);
+
+/* Run timers and answer calls out of the table until nothing is left to do. */
+void fake_upstream_serve(struct fake_upstream *fu);
+/* Let time pass in small steps and answer calls all the while. */
+void fake_upstream_pass(struct fake_upstream *fu, uint64_t ms);
+
+#endif /* UNIT_FAKE_UPSTREAM_H */

@@ -1,0 +1,849 @@
+#include "config.h"
+
+#include "fake_upstream.h"
+
+#include "err.h"
+#include "fake_time.h"
+#include "jobs.h"
+
+#define JOBS 64
+
+/* What a job's callback was told. */
+struct done {
+	unsigned int count;
+	int error;
+	uint64_t sent;
+	unsigned int order;
+	char message[UPSTREAM_MESSAGE_MAX];
+};
+
+struct fixture {
+	struct fake_upstream fu;
+	struct jobs *js;
+	struct done done[JOBS];
+	unsigned int ended;
+	unsigned int state_changes;
+	unsigned int key_reads;
+	bool key_changed;	/* what reload_key() says next */
+	enum jobs_state state_seen;
+};
+
+static bool
+reload_key(void *arg)
+{
+	struct fixture *f = arg;
+	bool changed = f->key_changed;
+
+	f->key_reads++;
+	f->key_changed = false;
+	return changed;
+}
+
+static struct jobs_stats
+stats_of(struct fixture *f)
+{
+	struct jobs_stats stats;
+
+	jobs_get_stats(f->js, &stats);
+	return stats;
+}
+
+static void
+state_changed(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->state_changes++;
+	f->state_seen = stats_of(f).state;
+}
+
+static struct jobs *
+make(struct fixture *f, unsigned int max_in_flight)
+{
+	const struct jobs_hooks hooks = {
+		.reload_key = reload_key, .state_changed = state_changed,
+		.arg = f,
+	};
+
+	return jobs_new(NULL, &f->fu.up, max_in_flight, &hooks);
+}
+
+static int
+set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	fake_time_reset();
+	fake_upstream_init(&f->fu);
+	f->js = make(f, 4);
+	assert_non_null(f->js);
+	*state = f;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	jobs_free(f->js);
+	fake_upstream_done(&f->fu);
+	assert_int_equal(fake_time_timers(), 0);
+	free(f);
+	return 0;
+}
+
+struct owner {
+	struct fixture *f;
+	struct done *done;
+};
+
+static struct owner owners[JOBS];
+
+static void
+job_done(void *arg, struct job *job, struct upstream_answer *answer)
+{
+	struct owner *o = arg;
+
+	o->done->count++;
+	o->done->error = answer->error;
+	o->done->sent = job_sent(job);
+	o->done->order = ++o->f->ended;
+	(void)snprintf(o->done->message, sizeof(o->done->message), "%s",
+	    answer->message);
+	object_unref(answer->object);
+	if (answer->page != NULL)
+		upstream_page_free(answer->page);
+}
+
+static struct job *
+begin(struct fixture *f, unsigned int i, bool waited)
+{
+	char id[16];
+	struct upstream_request req = { .op = UPSTREAM_READ_SECRET };
+	struct job *job = NULL;
+
+	(void)snprintf(id, sizeof(id), "s-%u", i);
+	req.id = unit_view(id);
+	owners[i] = (struct owner){ f, &f->done[i] };
+	assert_int_equal(jobs_start(f->js, &req, waited, job_done, &owners[i],
+	    &job), 0);
+	assert_non_null(job);
+	memset(id, 'X', sizeof(id));	/* it was copied */
+	return job;
+}
+
+static void
+answer(struct fixture *f, unsigned int i, int status)
+{
+	char id[16];
+	struct upstream_call *call;
+
+	(void)snprintf(id, sizeof(id), "s-%u", i);
+	call = fake_upstream_find(&f->fu, id);
+	assert_non_null(call);
+	if (status == 200)
+		fake_upstream_answer(&f->fu, call,
+		    &(struct upstream_answer){ .status = 200 });
+	else
+		fake_upstream_answer_status(&f->fu, call, status);
+	fake_time_run();
+}
+
+/* Until the breaker is open: three that nobody waits for fail. */
+static void
+open_breaker(struct fixture *f)
+{
+	unsigned int i;
+
+	for (i = 60; i < 63; i++)
+		(void)begin(f, i, false);
+	fake_time_run();
+	for (i = 60; i < 63; i++)
+		answer(f, i, 500);
+	assert_int_equal(stats_of(f).breaker, BREAKER_OPEN);
+}
+
+/* --- the queue --- */
+
+static void
+test_nothing_is_sent_from_within_start(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)begin(f, 1, true);
+	assert_int_equal(f->fu.started, 0);
+	assert_int_equal(stats_of(f).queued, 1);
+	assert_int_equal(stats_of(f).state, JOBS_UNKNOWN);
+	fake_time_run();
+	assert_int_equal(f->fu.started, 1);
+	assert_string_equal(fake_upstream_first(&f->fu)->id, "s-1");
+	assert_int_equal(stats_of(f).queued, 0);
+	assert_int_equal(stats_of(f).in_flight, 1);
+	answer(f, 1, 200);
+	assert_int_equal(f->done[1].count, 1);
+	assert_int_equal(f->done[1].error, 0);
+	assert_int_equal(stats_of(f).in_flight, 0);
+	assert_int_equal(stats_of(f).requests, 1);
+	assert_int_equal(stats_of(f).failed, 0);
+	assert_int_equal(stats_of(f).state, JOBS_OK);
+	assert_int_equal(f->state_changes, 1);
+	assert_true(stats_of(f).last_success_boot_ms == fake_now.boot_ms);
+}
+
+static void
+test_no_more_than_max_in_flight_are_under_way(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	for (i = 0; i < 20; i++)
+		(void)begin(f, i, i % 2);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 4);
+	while (fake_upstream_first(&f->fu) != NULL) {
+		fake_upstream_answer(&f->fu, fake_upstream_first(&f->fu),
+		    &(struct upstream_answer){ .status = 200 });
+		fake_time_run();
+	}
+	assert_int_equal(f->fu.most, 4);
+	assert_int_equal(f->ended, 20);
+}
+
+static void
+test_what_callers_wait_for_goes_first_in_order_of_coming(void **state)
+{
+	struct fixture *f = *state;
+	struct job *late;
+	unsigned int i;
+
+	(void)begin(f, 0, false);
+	(void)begin(f, 1, true);
+	(void)begin(f, 2, false);
+	(void)begin(f, 3, true);
+	late = begin(f, 4, false);
+	job_set_waited(late, true);
+	job_set_waited(late, true);
+	while (f->ended < 5) {
+		fake_time_run();
+		fake_upstream_answer(&f->fu, fake_upstream_first(&f->fu),
+		    &(struct upstream_answer){ .status = 200 });
+	}
+	for (i = 0; i < 5; i++)
+		assert_int_equal(f->done[i].order,
+		    ((const unsigned int[]){ 4, 1, 5, 2, 3 })[i]);
+}
+
+static void
+test_one_that_nobody_waits_for_any_more_steps_back(void **state)
+{
+	struct fixture *f = *state;
+	struct job *first = begin(f, 0, true);
+
+	(void)begin(f, 1, true);
+	job_set_waited(first, false);
+	fake_time_run();
+	assert_string_equal(fake_upstream_first(&f->fu)->id, "s-1");
+	answer(f, 0, 200);
+	answer(f, 1, 200);
+}
+
+static void
+test_cancelled_job_has_no_callback(void **state)
+{
+	struct fixture *f = *state;
+	struct job *queued = begin(f, 0, true), *running;
+
+	job_cancel(queued);
+	running = begin(f, 1, true);
+	fake_time_run();
+	assert_int_equal(f->fu.started, 1);
+	job_cancel(running);
+	assert_int_equal(f->fu.cancelled, 1);
+	fake_time_pass(60000);
+	assert_int_equal(f->ended, 0);
+	assert_int_equal(stats_of(f).in_flight, 0);
+	assert_int_equal(stats_of(f).queued, 0);
+}
+
+static void
+test_cancelling_makes_room_for_the_next(void **state)
+{
+	struct fixture *f = *state;
+	struct job *first = begin(f, 0, true);
+	unsigned int i;
+
+	for (i = 1; i < 5; i++)
+		(void)begin(f, i, true);
+	fake_time_run();
+	assert_null(fake_upstream_find(&f->fu, "s-4"));
+	job_cancel(first);
+	fake_time_run();
+	assert_non_null(fake_upstream_find(&f->fu, "s-4"));
+	for (i = 1; i < 5; i++)
+		answer(f, i, 200);
+}
+
+static void
+test_free_cancels_in_every_stage(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	for (i = 0; i < 6; i++)
+		(void)begin(f, i, true);
+	fake_time_run();
+	answer(f, 0, 503);	/* backing off */
+	assert_int_equal(stats_of(f).queued, 1);
+	jobs_free(f->js);
+	assert_int_equal(f->ended, 0);
+	f->js = make(f, 4);
+	assert_non_null(f->js);
+}
+
+static void
+test_id_that_is_too_long_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	static const uint8_t id[MSG_ID_MAX + 1];
+	const struct upstream_request req = {
+		.op = UPSTREAM_READ_SECRET, .id = { id, sizeof(id) },
+	};
+	struct job *job;
+
+	assert_int_equal(jobs_start(f->js, &req, true, job_done, f, &job),
+	    ERR_BAD_REQUEST);
+}
+
+static void
+test_start_that_fails_ends_the_job(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fu.start_error = ERR_NOMEM;
+	(void)begin(f, 0, true);
+	(void)begin(f, 1, true);
+	fake_time_run();
+	assert_int_equal(f->done[0].count, 1);
+	assert_int_equal(f->done[0].error, ERR_NOMEM);
+	assert_true(f->done[0].message[0] != '\0');
+	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
+	answer(f, 1, 200);
+}
+
+static void
+test_sent_is_after_what_came_before(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t before, after;
+
+	before = jobs_now(f->js);
+	(void)begin(f, 0, true);
+	fake_time_run();
+	after = jobs_now(f->js);
+	answer(f, 0, 200);
+	assert_true(f->done[0].sent > before);
+	assert_true(f->done[0].sent < after);
+}
+
+/* --- retries --- */
+
+static void
+test_failure_is_retried_while_somebody_waits(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)begin(f, 0, true);
+	fake_time_run();
+	answer(f, 0, 500);
+	assert_int_equal(f->ended, 0);
+	assert_true(fake_time_next() <= 101);
+	fake_time_pass(101);
+	answer(f, 0, 500);
+	fake_time_pass(201);
+	answer(f, 0, 200);
+	assert_int_equal(f->done[0].error, 0);
+	assert_int_equal(f->fu.started, 3);
+	assert_int_equal(stats_of(f).failed, 2);
+	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
+}
+
+static void
+test_third_attempt_is_the_last(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	(void)begin(f, 0, true);
+	for (i = 0; i < 3; i++) {
+		fake_time_pass(1000);
+		answer(f, 0, 502);
+	}
+	assert_int_equal(f->done[0].error, ERR_UPSTREAM_UNAVAILABLE);
+	assert_string_equal(f->done[0].message, "the service failed");
+	assert_int_equal(f->fu.started, 3);
+	assert_int_equal(stats_of(f).breaker, BREAKER_OPEN);
+	assert_int_equal(f->state_seen, JOBS_DOWN);
+}
+
+static void
+test_failure_is_not_retried_if_nobody_waits(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)begin(f, 0, false);
+	fake_time_run();
+	answer(f, 0, 500);
+	assert_int_equal(f->done[0].error, ERR_UPSTREAM_UNAVAILABLE);
+	fake_time_pass(60000);
+	assert_int_equal(f->fu.started, 1);
+}
+
+static void
+test_definite_answer_is_not_retried(void **state)
+{
+	struct fixture *f = *state;
+	const int statuses[] = { 404, 403, 400, 302 };
+	unsigned int i;
+
+	for (i = 0; i < UNIT_COUNT(statuses); i++) {
+		(void)begin(f, i, true);
+		fake_time_run();
+		answer(f, i, statuses[i]);
+		assert_int_equal(f->done[i].count, 1);
+		assert_int_not_equal(f->done[i].error, 0);
+	}
+	fake_time_pass(60000);
+	assert_int_equal(f->fu.started, 4);
+	/* it answers, so it lives */
+	assert_int_equal(stats_of(f).state, JOBS_OK);
+	assert_int_equal(stats_of(f).failed, 0);
+}
+
+static void
+test_job_is_cancelled_while_backing_off(void **state)
+{
+	struct fixture *f = *state;
+	struct job *job = begin(f, 0, true);
+
+	fake_time_run();
+	answer(f, 0, 500);
+	job_cancel(job);
+	fake_time_pass(60000);
+	assert_int_equal(f->fu.started, 1);
+	assert_int_equal(f->ended, 0);
+}
+
+static void
+test_no_timer_for_a_retry_ends_the_job(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)begin(f, 0, true);
+	fake_time_run();
+	fake_time_fail_new(1);
+	answer(f, 0, 500);
+	fake_time_fail_new(0);
+	assert_int_equal(f->done[0].error, ERR_UPSTREAM_UNAVAILABLE);
+}
+
+/* --- the breaker --- */
+
+static void
+test_third_failure_opens_and_what_is_only_due_fails_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	open_breaker(f);
+	assert_int_equal(stats_of(f).state, JOBS_DOWN);
+	assert_int_equal(f->state_changes, 1);
+	(void)begin(f, 0, false);
+	fake_time_run();
+	assert_int_equal(f->done[0].count, 1);
+	assert_int_equal(f->done[0].error, ERR_UPSTREAM_UNAVAILABLE);
+	assert_string_equal(f->done[0].message, "the service failed");
+	assert_int_equal(f->fu.started, 3);
+}
+
+static void
+test_waiting_jobs_share_the_fate_of_one_probe(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	open_breaker(f);
+	for (i = 0; i < 10; i++)
+		(void)begin(f, i, true);
+	fake_time_pass(999);
+	assert_int_equal(f->fu.started, 3);
+	fake_time_pass(1);
+	assert_int_equal(f->fu.started, 4);
+	assert_int_equal(stats_of(f).breaker, BREAKER_HALF_OPEN);
+	answer(f, 0, 500);
+	for (i = 0; i < 10; i++) {
+		assert_int_equal(f->done[i].count, 1);
+		assert_int_equal(f->done[i].error, ERR_UPSTREAM_UNAVAILABLE);
+		assert_true(f->done[i].message[0] != '\0');
+	}
+	assert_int_equal(f->fu.started, 4);
+}
+
+static void
+test_successful_probe_lets_the_others_through(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	open_breaker(f);
+	for (i = 0; i < 4; i++)
+		(void)begin(f, i, true);
+	fake_time_pass(1000);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 1);
+	answer(f, 0, 200);
+	assert_int_equal(stats_of(f).state, JOBS_OK);
+	assert_int_equal(f->state_changes, 2);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 3);
+	for (i = 1; i < 4; i++)
+		answer(f, i, 200);
+	assert_int_equal(f->ended, 7);
+}
+
+static void
+test_due_job_is_the_probe_once_its_time_has_come(void **state)
+{
+	struct fixture *f = *state;
+
+	open_breaker(f);
+	fake_time_pass(1000);
+	(void)begin(f, 0, false);
+	(void)begin(f, 1, false);
+	fake_time_run();
+	assert_non_null(fake_upstream_find(&f->fu, "s-0"));
+	assert_int_equal(f->done[1].error, ERR_UPSTREAM_UNAVAILABLE);
+	answer(f, 0, 404);	/* an answer is an answer */
+	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
+}
+
+static void
+test_failed_probe_is_not_retried(void **state)
+{
+	struct fixture *f = *state;
+
+	open_breaker(f);
+	(void)begin(f, 0, true);
+	fake_time_pass(1000);
+	answer(f, 0, 500);
+	assert_int_equal(f->done[0].error, ERR_UPSTREAM_UNAVAILABLE);
+	fake_time_pass(60000);
+	assert_int_equal(f->fu.started, 4);
+}
+
+static void
+test_cancelled_probe_leaves_room_for_another(void **state)
+{
+	struct fixture *f = *state;
+	struct job *probe;
+
+	open_breaker(f);
+	probe = begin(f, 0, true);
+	(void)begin(f, 1, true);
+	fake_time_pass(1000);
+	assert_non_null(fake_upstream_find(&f->fu, "s-0"));
+	job_cancel(probe);
+	fake_time_pass(1000);
+	assert_non_null(fake_upstream_find(&f->fu, "s-1"));
+	answer(f, 1, 200);
+	assert_int_equal(f->done[1].error, 0);
+}
+
+static void
+test_probe_that_cannot_be_started_does_not_block_for_ever(void **state)
+{
+	struct fixture *f = *state;
+
+	open_breaker(f);
+	fake_time_pass(1000);
+	f->fu.start_error = ERR_NOMEM;
+	(void)begin(f, 0, true);
+	fake_time_run();
+	assert_int_equal(f->done[0].error, ERR_NOMEM);
+	assert_int_equal(stats_of(f).breaker, BREAKER_OPEN);
+	(void)begin(f, 1, true);
+	fake_time_pass(1000);
+	answer(f, 1, 200);
+	assert_int_equal(f->done[1].error, 0);
+}
+
+static void
+test_callback_that_starts_anew_is_not_refused_in_the_same_breath(void **state)
+{
+	struct fixture *f = *state;
+
+	open_breaker(f);
+	(void)begin(f, 0, true);
+	fake_time_pass(1000);
+	answer(f, 0, 500);
+	(void)begin(f, 0, true);
+	fake_time_run();
+	assert_int_equal(f->done[0].count, 1);
+	fake_time_pass(1000);
+	answer(f, 0, 200);
+	assert_int_equal(f->done[0].count, 2);
+	assert_int_equal(f->done[0].error, 0);
+}
+
+/* --- 429 --- */
+
+static void
+test_429_holds_everything_until_retry_after(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fu.retry_after_ms = 30000;
+	(void)begin(f, 0, true);
+	fake_time_run();
+	answer(f, 0, 429);
+	assert_int_equal(f->done[0].error, ERR_UPSTREAM_UNAVAILABLE);
+	assert_true(stats_of(f).held_until_boot_ms ==
+	    fake_now.boot_ms + 30000);
+	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
+	(void)begin(f, 1, true);
+	(void)begin(f, 2, false);
+	fake_time_run();
+	assert_int_equal(f->done[1].error, ERR_UPSTREAM_UNAVAILABLE);
+	assert_non_null(strstr(f->done[1].message, "30 s"));
+	assert_int_equal(f->done[2].error, ERR_UPSTREAM_UNAVAILABLE);
+	fake_time_pass(29999);
+	(void)begin(f, 3, true);
+	fake_time_run();
+	assert_int_equal(f->done[3].error, ERR_UPSTREAM_UNAVAILABLE);
+	fake_time_pass(1);
+	(void)begin(f, 4, true);
+	fake_time_run();
+	answer(f, 4, 200);
+	assert_int_equal(f->done[4].error, 0);
+	assert_int_equal(f->fu.started, 2);
+}
+
+static void
+test_429_that_does_not_say_how_long_holds_for_a_second(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)begin(f, 0, false);
+	fake_time_run();
+	answer(f, 0, 429);
+	assert_true(stats_of(f).held_until_boot_ms ==
+	    fake_now.boot_ms + 1000);
+}
+
+static void
+test_shorter_pause_does_not_cut_a_longer_one(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t until;
+
+	(void)begin(f, 0, false);
+	(void)begin(f, 1, false);
+	fake_time_run();
+	f->fu.retry_after_ms = 30000;
+	answer(f, 0, 429);
+	until = stats_of(f).held_until_boot_ms;
+	f->fu.retry_after_ms = 2000;
+	answer(f, 1, 429);
+	assert_true(stats_of(f).held_until_boot_ms == until);
+}
+
+static void
+test_503_with_retry_after_holds_too_and_is_a_failure(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fu.retry_after_ms = 5000;
+	(void)begin(f, 0, true);
+	fake_time_run();
+	answer(f, 0, 503);
+	assert_int_equal(f->done[0].error, ERR_UPSTREAM_UNAVAILABLE);
+	assert_true(stats_of(f).held_until_boot_ms == fake_now.boot_ms + 5000);
+	assert_int_equal(stats_of(f).failed, 1);
+}
+
+static void
+test_429_ends_what_is_backing_off(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)begin(f, 0, true);
+	(void)begin(f, 1, true);
+	fake_time_run();
+	answer(f, 0, 500);
+	f->fu.retry_after_ms = 10000;
+	answer(f, 1, 429);
+	fake_time_pass(1000);
+	assert_int_equal(f->done[0].error, ERR_UPSTREAM_UNAVAILABLE);
+	assert_int_equal(f->fu.started, 2);
+}
+
+static void
+test_probe_answered_429_keeps_the_breaker_open(void **state)
+{
+	struct fixture *f = *state;
+
+	open_breaker(f);
+	(void)begin(f, 0, true);
+	fake_time_pass(1000);
+	f->fu.retry_after_ms = 2000;
+	answer(f, 0, 429);
+	assert_int_equal(stats_of(f).breaker, BREAKER_OPEN);
+	fake_time_pass(2000);
+	(void)begin(f, 1, true);
+	fake_time_pass(1000);
+	answer(f, 1, 200);
+	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
+}
+
+/* --- 401 --- */
+
+static void
+test_401_with_a_new_key_is_tried_again_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	f->key_changed = true;
+	(void)begin(f, 0, false);
+	fake_time_run();
+	answer(f, 0, 401);
+	assert_int_equal(f->ended, 0);
+	answer(f, 0, 200);
+	assert_int_equal(f->done[0].error, 0);
+	assert_int_equal(f->key_reads, 1);
+	assert_int_equal(stats_of(f).state, JOBS_OK);
+	assert_int_equal(stats_of(f).failed, 0);
+}
+
+static void
+test_401_with_the_old_key_trips_the_breaker_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)begin(f, 0, true);
+	fake_time_run();
+	answer(f, 0, 401);
+	assert_int_equal(f->done[0].error, ERR_UNAUTHORIZED);
+	assert_int_equal(f->key_reads, 1);
+	assert_int_equal(stats_of(f).state, JOBS_UNAUTHORIZED);
+	assert_int_equal(stats_of(f).breaker, BREAKER_OPEN);
+	(void)begin(f, 1, false);
+	fake_time_run();
+	assert_int_equal(f->done[1].error, ERR_UNAUTHORIZED);
+	assert_int_equal(f->fu.started, 1);
+}
+
+static void
+test_key_is_read_once_for_many_401s(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	for (i = 0; i < 4; i++)
+		(void)begin(f, i, true);
+	fake_time_run();
+	for (i = 0; i < 4; i++)
+		answer(f, i, 401);
+	assert_int_equal(f->key_reads, 1);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(f->done[i].error, ERR_UNAUTHORIZED);
+	assert_int_equal(f->state_changes, 1);
+}
+
+static void
+test_401_of_the_key_before_is_tried_with_the_new_one(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		(void)begin(f, i, true);
+	fake_time_run();
+	f->key_changed = true;
+	for (i = 0; i < 3; i++)
+		answer(f, i, 401);
+	assert_int_equal(f->key_reads, 1);
+	assert_int_equal(f->ended, 0);
+	for (i = 0; i < 3; i++)
+		answer(f, i, 200);
+	assert_int_equal(f->fu.started, 6);
+}
+
+static void
+test_probe_reads_the_key_again(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)begin(f, 0, true);
+	fake_time_run();
+	answer(f, 0, 401);
+	(void)begin(f, 1, true);
+	fake_time_pass(1000);
+	answer(f, 1, 401);
+	assert_int_equal(f->key_reads, 2);
+	assert_int_equal(f->done[1].error, ERR_UNAUTHORIZED);
+	f->key_changed = true;
+	(void)begin(f, 2, true);
+	fake_time_pass(1000);
+	answer(f, 2, 401);
+	assert_int_equal(f->key_reads, 3);
+	answer(f, 2, 200);
+	assert_int_equal(f->done[2].error, 0);
+	assert_int_equal(stats_of(f).state, JOBS_OK);
+	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		test(test_nothing_is_sent_from_within_start),
+		test(test_no_more_than_max_in_flight_are_under_way),
+		test(test_what_callers_wait_for_goes_first_in_order_of_coming),
+		test(test_one_that_nobody_waits_for_any_more_steps_back),
+		test(test_cancelled_job_has_no_callback),
+		test(test_cancelling_makes_room_for_the_next),
+		test(test_free_cancels_in_every_stage),
+		test(test_id_that_is_too_long_is_refused),
+		test(test_start_that_fails_ends_the_job),
+		test(test_sent_is_after_what_came_before),
+		test(test_failure_is_retried_while_somebody_waits),
+		test(test_third_attempt_is_the_last),
+		test(test_failure_is_not_retried_if_nobody_waits),
+		test(test_definite_answer_is_not_retried),
+		test(test_job_is_cancelled_while_backing_off),
+		test(test_no_timer_for_a_retry_ends_the_job),
+		test(test_third_failure_opens_and_what_is_only_due_fails_at_once),
+		test(test_waiting_jobs_share_the_fate_of_one_probe),
+		test(test_successful_probe_lets_the_others_through),
+		test(test_due_job_is_the_probe_once_its_time_has_come),
+		test(test_failed_probe_is_not_retried),
+		test(test_cancelled_probe_leaves_room_for_another),
+		test(test_probe_that_cannot_be_started_does_not_block_for_ever),
+		test(
+		    test_callback_that_starts_anew_is_not_refused_in_the_same_breath),
+		test(test_429_holds_everything_until_retry_after),
+		test(test_429_that_does_not_say_how_long_holds_for_a_second),
+		test(test_shorter_pause_does_not_cut_a_longer_one),
+		test(test_503_with_retry_after_holds_too_and_is_a_failure),
+		test(test_429_ends_what_is_backing_off),
+		test(test_probe_answered_429_keeps_the_breaker_open),
+		test(test_401_with_a_new_key_is_tried_again_at_once),
+		test(test_401_with_the_old_key_trips_the_breaker_at_once),
+		test(test_key_is_read_once_for_many_401s),
+		test(test_401_of_the_key_before_is_tried_with_the_new_one),
+		test(test_probe_reads_the_key_again),
+	};
+
+	return cmocka_run_group_tests(tests, unit_secmem_setup,
+	    unit_secmem_teardown);
+}

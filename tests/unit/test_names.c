@@ -1,0 +1,347 @@
+#include "config.h"
+
+#include "fake_upstream.h"
+
+#include "err.h"
+#include "fake_time.h"
+#include "names.h"
+
+struct fixture {
+	struct fake_upstream fu;
+	struct jobs *js;
+	struct names *names;
+	unsigned int told[3];	/* by kind */
+	int error;
+	char message[UPSTREAM_MESSAGE_MAX];
+};
+
+static bool
+no_key(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+static void
+no_state(void *arg)
+{
+	(void)arg;
+}
+
+static void
+names_ended(void *arg, enum ref_kind kind,
+    const struct upstream_answer *answer)
+{
+	struct fixture *f = arg;
+
+	f->told[kind]++;
+	f->error = answer->error;
+	(void)snprintf(f->message, sizeof(f->message), "%s", answer->message);
+}
+
+static int
+set_up(void **state)
+{
+	const struct jobs_hooks hooks = {
+		.reload_key = no_key, .state_changed = no_state,
+	};
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	fake_time_reset();
+	fake_upstream_init(&f->fu);
+	f->js = jobs_new(NULL, &f->fu.up, 4, &hooks);
+	assert_non_null(f->js);
+	f->names = names_new(f->js, names_ended, f);
+	assert_non_null(f->names);
+	fake_upstream_add(&f->fu, REF_SECRET, "s-1", "a", "x");
+	fake_upstream_add(&f->fu, REF_SECRET, "s-2", "b", "x");
+	fake_upstream_add(&f->fu, REF_SECRET, "s-3", "c", "x");
+	fake_upstream_add(&f->fu, REF_KEY, "k-1", "a", "x");
+	*state = f;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	names_free(f->names);
+	jobs_free(f->js);
+	fake_upstream_done(&f->fu);
+	assert_int_equal(fake_time_timers(), 0);
+	free(f);
+	return 0;
+}
+
+static void
+renew(struct fixture *f, enum ref_kind kind, bool waited)
+{
+	assert_int_equal(names_renew(f->names, kind, waited, &fake_now), 0);
+}
+
+static void
+test_nothing_is_known_at_first(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_null(names_listing(f->names, REF_SECRET));
+	assert_null(names_listing(f->names, REF_KEY));
+	assert_int_equal(names_error(f->names, REF_SECRET), 0);
+	assert_false(names_renewing(f->names, REF_SECRET));
+}
+
+static void
+test_pages_are_read_to_the_end(void **state)
+{
+	struct fixture *f = *state;
+	struct listing *l;
+
+	f->fu.page_size = 2;
+	renew(f, REF_SECRET, true);
+	assert_true(names_renewing(f->names, REF_SECRET));
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->fu.lists, 2);
+	assert_int_equal(f->told[REF_SECRET], 1);
+	assert_int_equal(f->error, 0);
+	assert_false(names_renewing(f->names, REF_SECRET));
+	l = names_listing(f->names, REF_SECRET);
+	assert_int_equal(listing_count(l), 3);
+	assert_non_null(listing_by_id(l, unit_view("s-3")));
+	assert_true(listing_has_versions(l));
+	assert_null(names_listing(f->names, REF_KEY));
+}
+
+static void
+test_keys_and_secrets_are_apart(void **state)
+{
+	struct fixture *f = *state;
+
+	renew(f, REF_KEY, false);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->told[REF_KEY], 1);
+	assert_int_equal(f->told[REF_SECRET], 0);
+	assert_int_equal(listing_count(names_listing(f->names, REF_KEY)), 1);
+	assert_null(names_listing(f->names, REF_SECRET));
+}
+
+static void
+test_renewal_under_way_is_shared(void **state)
+{
+	struct fixture *f = *state;
+
+	renew(f, REF_SECRET, false);
+	fake_time_run();
+	renew(f, REF_SECRET, true);
+	renew(f, REF_SECRET, true);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->fu.lists, 1);
+	assert_int_equal(f->told[REF_SECRET], 1);
+}
+
+/* The moment of the first page counts, not that of the last. */
+static void
+test_listing_is_as_old_as_its_first_page(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t begun = fake_now.boot_ms, before = jobs_now(f->js), between;
+
+	f->fu.page_size = 2;
+	renew(f, REF_SECRET, true);
+	fake_time_run();
+	between = jobs_now(f->js);
+	fake_time_pass(5000);
+	fake_upstream_serve(&f->fu);
+	assert_true(names_begun(f->names, REF_SECRET) == begun);
+	assert_true(names_tried(f->names, REF_SECRET) == begun);
+	assert_true(names_sent(f->names, REF_SECRET) > before);
+	assert_true(names_sent(f->names, REF_SECRET) < between);
+}
+
+static void
+test_old_listing_stays_until_the_new_one_is_whole(void **state)
+{
+	struct fixture *f = *state;
+	struct listing *old;
+	uint64_t begun;
+
+	renew(f, REF_SECRET, true);
+	fake_upstream_serve(&f->fu);
+	old = names_listing(f->names, REF_SECRET);
+	begun = names_begun(f->names, REF_SECRET);
+	fake_time_pass(1000);
+	f->fu.page_size = 2;
+	renew(f, REF_SECRET, false);
+	fake_time_run();
+	fake_upstream_answer_table(&f->fu, fake_upstream_first(&f->fu));
+	fake_time_run();
+	assert_ptr_equal(names_listing(f->names, REF_SECRET), old);
+	/* the second page fails: the old one goes on */
+	fake_upstream_answer_status(&f->fu, fake_upstream_first(&f->fu), 500);
+	assert_int_equal(f->told[REF_SECRET], 2);
+	assert_int_equal(f->error, ERR_UPSTREAM_UNAVAILABLE);
+	assert_string_equal(f->message, "the service failed");
+	assert_int_equal(names_error(f->names, REF_SECRET),
+	    ERR_UPSTREAM_UNAVAILABLE);
+	assert_ptr_equal(names_listing(f->names, REF_SECRET), old);
+	assert_true(names_begun(f->names, REF_SECRET) == begun);
+	assert_true(names_tried(f->names, REF_SECRET) > begun);
+	renew(f, REF_SECRET, false);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(names_error(f->names, REF_SECRET), 0);
+	assert_true(names_begun(f->names, REF_SECRET) > begun);
+}
+
+static void
+test_page_without_news_ends_it(void **state)
+{
+	struct fixture *f = *state;
+	struct upstream_answer answer = { .status = 200 };
+	struct upstream_page *page;
+	unsigned int i;
+
+	renew(f, REF_SECRET, true);
+	for (i = 0; i < 2; i++) {
+		fake_time_run();
+		page = calloc(1, sizeof(*page));
+		assert_non_null(page);
+		page->rows = calloc(1, sizeof(page->rows[0]));
+		assert_non_null(page->rows);
+		page->rows[0].id = strdup("s-1");
+		page->rows[0].name = strdup("a");
+		page->count = 1;
+		page->has_more = true;
+		answer.page = page;
+		fake_upstream_answer(&f->fu, fake_upstream_first(&f->fu),
+		    &answer);
+	}
+	fake_time_run();
+	assert_null(fake_upstream_first(&f->fu));
+	assert_int_equal(f->told[REF_SECRET], 1);
+	assert_int_equal(listing_count(names_listing(f->names, REF_SECRET)),
+	    1);
+}
+
+static void
+test_service_that_never_ends_its_list_is_left_after_1000_pages(void **state)
+{
+	struct fixture *f = *state;
+	struct upstream_page *page;
+	char id[16];
+	unsigned int n = 0;
+
+	renew(f, REF_SECRET, true);
+	fake_time_run();
+	while (fake_upstream_first(&f->fu) != NULL) {
+		struct upstream_answer answer = { .status = 200 };
+
+		page = calloc(1, sizeof(*page));
+		assert_non_null(page);
+		page->rows = calloc(1, sizeof(page->rows[0]));
+		assert_non_null(page->rows);
+		(void)snprintf(id, sizeof(id), "s-%u", n++);
+		page->rows[0].id = strdup(id);
+		page->rows[0].name = strdup(id);
+		page->count = 1;
+		page->has_more = true;
+		answer.page = page;
+		fake_upstream_answer(&f->fu, fake_upstream_first(&f->fu),
+		    &answer);
+		fake_time_run();
+		assert_true(n <= 1000);
+	}
+	assert_int_equal(n, 1000);
+	assert_int_equal(f->told[REF_SECRET], 1);
+}
+
+static void
+test_no_memory_ends_it_with_an_error(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fu.start_error = ERR_NOMEM;
+	renew(f, REF_SECRET, true);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->told[REF_SECRET], 1);
+	assert_int_equal(f->error, ERR_NOMEM);
+	assert_true(f->message[0] != '\0');
+	assert_false(names_renewing(f->names, REF_SECRET));
+}
+
+static void
+test_forgotten_listing_is_gone_for_new_readers_only(void **state)
+{
+	struct fixture *f = *state;
+	struct listing *held;
+
+	renew(f, REF_SECRET, true);
+	fake_upstream_serve(&f->fu);
+	held = listing_ref(names_listing(f->names, REF_SECRET));
+	names_forget(f->names, REF_SECRET);
+	names_forget(f->names, REF_KEY);
+	assert_null(names_listing(f->names, REF_SECRET));
+	assert_int_equal(listing_count(held), 3);
+	listing_unref(held);
+}
+
+static void
+test_free_cancels_renewals(void **state)
+{
+	struct fixture *f = *state;
+
+	renew(f, REF_SECRET, true);
+	renew(f, REF_KEY, true);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 2);
+	names_free(f->names);
+	f->names = NULL;
+	assert_int_equal(fake_upstream_waiting(&f->fu), 0);
+	assert_int_equal(f->told[REF_SECRET], 0);
+}
+
+static void
+test_waited_renewal_overtakes_later_pages_too(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fu.page_size = 1;
+	renew(f, REF_SECRET, false);
+	fake_time_run();
+	renew(f, REF_SECRET, true);
+	/* somebody waits: each page is tried again */
+	fake_upstream_answer_table(&f->fu, fake_upstream_first(&f->fu));
+	fake_time_run();
+	fake_upstream_answer_status(&f->fu, fake_upstream_first(&f->fu), 500);
+	assert_int_equal(f->told[REF_SECRET], 0);
+	fake_upstream_pass(&f->fu, 1000);
+	assert_int_equal(f->told[REF_SECRET], 1);
+	assert_int_equal(f->error, 0);
+	assert_int_equal(listing_count(names_listing(f->names, REF_SECRET)),
+	    3);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		test(test_nothing_is_known_at_first),
+		test(test_pages_are_read_to_the_end),
+		test(test_keys_and_secrets_are_apart),
+		test(test_renewal_under_way_is_shared),
+		test(test_listing_is_as_old_as_its_first_page),
+		test(test_old_listing_stays_until_the_new_one_is_whole),
+		test(test_page_without_news_ends_it),
+		test(
+		    test_service_that_never_ends_its_list_is_left_after_1000_pages),
+		test(test_no_memory_ends_it_with_an_error),
+		test(test_forgotten_listing_is_gone_for_new_readers_only),
+		test(test_free_cancels_renewals),
+		test(test_waited_renewal_overtakes_later_pages_too),
+	};
+
+	return cmocka_run_group_tests(tests, unit_secmem_setup,
+	    unit_secmem_teardown);
+}
