@@ -19,7 +19,12 @@
 
 #define FETCH_RETRY_BASE_MS 1000
 #define FETCH_RETRY_MAX_MS 15000	/* as the breaker's probes */
-#define FETCH_RECOVERY_SPREAD_MS 5000
+/*
+ * The last probe before the service is back may be 15 s and an eighth away:
+ * with this, all is fresh again within 20 s.
+ */
+#define FETCH_RECOVERY_SPREAD_MS 2500
+#define FETCH_PROBE_JITTER_SHIFT 3
 #define FETCH_DUE_AT_ONCE 256		/* then other events get their turn */
 #define FETCH_ROOM_BYTES (1u << 20)	/* evicted when the arena is full */
 #define FETCH_WALL_CHECK_MS 1000	/* the wall clock may have been set */
@@ -176,16 +181,23 @@ fetch_schedule(struct fetch *f, const struct now *now)
 }
 
 static uint64_t
-fetch_retry_ms(const struct fetch *f, const struct cache_entry *e, int error)
+fetch_retry_ms(const struct fetch *f, const struct cache_entry *e, int error,
+    const struct now *now)
 {
 	struct backoff b;
+	uint64_t retry, probe = jobs_probe_ms(f->jobs, now);
 
 	/* A service that answers, but wrongly, is not asked every 15 s. */
 	backoff_init(&b, FETCH_RETRY_BASE_MS,
 	    error == ERR_UPSTREAM_UNAVAILABLE || error == ERR_UNAUTHORIZED
 	    ? FETCH_RETRY_MAX_MS : f->cfg.cache.refresh_interval_ms);
 	b.failures = e->failures;
-	return FETCH_RETRY_BASE_MS / 4 + backoff_failed(&b, hash_random());
+	retry = FETCH_RETRY_BASE_MS / 4 + backoff_failed(&b, hash_random());
+	/* Somebody has to be there when the next probe is allowed. */
+	if (retry > probe)
+		retry = probe + hash_random() %
+		    ((probe >> FETCH_PROBE_JITTER_SHIFT) + 1);
+	return retry;
 }
 
 /* --- results --- */
@@ -290,7 +302,7 @@ fetch_settle(struct fetch *f, struct cache_entry *e,
 	}
 	f->metrics->refresh_failures++;
 	cache_refresh_failed(f->cache, e, answer->error,
-	    fetch_retry_ms(f, e, answer->error), now);
+	    fetch_retry_ms(f, e, answer->error, now), now);
 }
 
 struct fetch_drop {
@@ -624,7 +636,7 @@ struct fetch_purging {
 	struct now now;
 };
 
-/* An entry that is being read is emptied, and the read begun anew. */
+/* An entry that is being read is emptied, and read once more from now on. */
 static bool
 fetch_purge_entry(void *arg, struct cache_entry *e)
 {
@@ -643,9 +655,7 @@ fetch_purge_entry(void *arg, struct cache_entry *e)
 		return true;
 	}
 	cache_clear(p->f->cache, e, &p->now);
-	job_cancel(rd->job);
-	if (reading_send(rd) != 0)
-		abort(); /* it took as much memory a moment ago */
+	job_restart(rd->job);
 	return true;
 }
 
@@ -751,6 +761,26 @@ fetch_identify(struct fetch *f, const struct ref *ref,
 	*ret_name = m.by_id->object != NULL ? object_name(m.by_id->object)
 	    : (struct view){ NULL, 0 };
 	return 0;
+}
+
+struct view
+fetch_name_of(struct fetch *f, const struct object *o)
+{
+	struct listing *l = names_listing(f->names, o->kind);
+	const struct cache_key key = { .kind = o->kind, .id = object_id(o) };
+	const struct upstream_row *row;
+	struct cache_entry *e;
+
+	if (o->name_len > 0)
+		return object_name(o);
+	row = l != NULL ? listing_by_id(l, key.id) : NULL;
+	if (row != NULL)
+		return (struct view){ (const uint8_t *)row->name,
+		    strlen(row->name) };
+	e = cache_find(f->cache, &key);
+	if (e != NULL && e->object != NULL)
+		return object_name(e->object);
+	return (struct view){ NULL, 0 };
 }
 
 bool

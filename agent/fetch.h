@@ -128,6 +128,13 @@ int fetch_identify(struct fetch *f, const struct ref *ref,
     struct view *ret_id, struct view *ret_name);
 
 /*
+ * The name of what was found.  Not every form of a key tells it: then what
+ * the listing or the cached whole key says; empty if nothing does.  The view
+ * dies with the next event.
+ */
+struct view fetch_name_of(struct fetch *f, const struct object *o);
+
+/*
  * Is this text the id of something, or does it look like one, so that a name
  * which the service gives decides about it?
  */

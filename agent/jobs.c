@@ -215,25 +215,45 @@ job_is_unsent(const struct job *job)
 	return job->state == JOB_QUEUED && job->sent == 0;
 }
 
+/* Take a job back that is under way. */
+static void
+job_recall(struct job *job)
+{
+	struct jobs *js = job->js;
+	struct now now;
+
+	js->up->ops->cancel(js->up, job->call);
+	job->call = NULL;
+	js->stats.in_flight--;
+	if (job->probe) {
+		clock_read(&now);
+		breaker_abandoned(&js->breaker, now.boot_ms);
+	}
+	TAILQ_REMOVE(&js->rest, job, link);
+	timer_set(js->pump, 0);
+}
+
+void
+job_restart(struct job *job)
+{
+	/* in all other states it is yet to be sent, or has ended */
+	if (job->state != JOB_RUNNING)
+		return;
+	job_recall(job);
+	job_enqueue(job);
+}
+
 void
 job_cancel(struct job *job)
 {
 	struct jobs *js = job->js;
-	struct now now;
 
 	switch (job->state) {
 	case JOB_QUEUED:
 		job_dequeue(job);
 		break;
 	case JOB_RUNNING:
-		js->up->ops->cancel(js->up, job->call);
-		js->stats.in_flight--;
-		if (job->probe) {
-			clock_read(&now);
-			breaker_abandoned(&js->breaker, now.boot_ms);
-		}
-		TAILQ_REMOVE(&js->rest, job, link);
-		timer_set(js->pump, 0);
+		job_recall(job);
 		break;
 	case JOB_BACKING_OFF:
 		TAILQ_REMOVE(&js->rest, job, link);
@@ -578,6 +598,14 @@ jobs_pump_cb(void *arg)
 	while (js->stats.in_flight < js->max_in_flight &&
 	    (job = jobs_first(js)) != NULL)
 		job_send(job, false);
+}
+
+uint64_t
+jobs_probe_ms(const struct jobs *js, const struct now *now)
+{
+	if (js->breaker.state != BREAKER_OPEN)
+		return UINT64_MAX;
+	return breaker_wait_ms(&js->breaker, false, now->boot_ms);
 }
 
 void

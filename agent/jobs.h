@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "breaker.h"
+#include "clock.h"
 #include "upstream.h"
 
 struct event_base;
@@ -85,6 +86,8 @@ void job_set_waited(struct job *job, enum job_waited waited);
 void job_cancel(struct job *job);
 /* Has nothing of it been sent yet? */
 bool job_is_unsent(const struct job *job);
+/* What it was sent for is void: send it once more, as if it had just come. */
+void job_restart(struct job *job);
 
 /*
  * When it was last sent, on a counter that jobs_now() advances: an answer
@@ -92,6 +95,12 @@ bool job_is_unsent(const struct job *job);
  */
 uint64_t job_sent(const struct job *job);
 uint64_t jobs_now(struct jobs *js);
+
+/*
+ * While the service is given up: until a job that nobody waits for may be
+ * the next probe.  UINT64_MAX if it is not given up, or a probe is under way.
+ */
+uint64_t jobs_probe_ms(const struct jobs *js, const struct now *now);
 
 void jobs_get_stats(const struct jobs *js, struct jobs_stats *ret_stats);
 

@@ -217,6 +217,7 @@ answer_read(const struct fake_upstream *fu, const struct upstream_call *call,
     struct upstream_answer *a)
 {
 	const struct fake_thing *t = find_thing(fu, call);
+	struct object_field field = { .is_text = true };
 	struct object *o;
 
 	if (t == NULL || t->status != 0 ||
@@ -225,9 +226,14 @@ answer_read(const struct fake_upstream *fu, const struct upstream_call *call,
 		    ? t->status : 404, a);
 		return;
 	}
+	if (t->field != NULL) {
+		field.name = unit_view(t->field);
+		field.content = unit_view(t->field_text);
+	}
 	o = object_new(t->kind, unit_view(t->id),
 	    unit_view(t->nameless ? "" : t->name));
-	if (o == NULL || object_set_data(o, unit_view(t->value), NULL, 0) != 0) {
+	if (o == NULL || object_set_data(o, unit_view(t->value), &field,
+	    t->field != NULL) != 0) {
 		object_unref(o);
 		say(a, ERR_NOMEM, "out of memory");
 		return;

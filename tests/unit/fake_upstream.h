@@ -34,9 +34,11 @@ struct fake_thing {
 	int status;		/* 0: it can be read; else that is the answer */
 	bool inactive;		/* in the listing */
 	bool nameless;		/* reads do not tell its name: a JWK */
+	const char *field;	/* one more field, or NULL */
+	const char *field_text;
 };
 
-#define FAKE_THINGS 16
+#define FAKE_THINGS 300
 
 /* How the service as a whole behaves. */
 enum fake_mode {
