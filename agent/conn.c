@@ -27,7 +27,11 @@
 #define CONN_INPUT (64u * 1024)	/* read at once */
 #define CONN_PARTIAL_MS 30000	/* PROTOCOL.md, section 2 */
 #define CONN_SWEEP_MS 5000
-#define CONN_TURN_NS 2000000	/* of one user, before others are served */
+/*
+ * Of one user, before others are served.  Longer than the connections that are
+ * accepted in a turn need, or they would pile up.
+ */
+#define CONN_TURN_NS 4000000
 #define CONN_SHARED_MIN 64	/* fewer are not shared out */
 
 struct conn {
