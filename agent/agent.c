@@ -33,6 +33,8 @@
 
 /* Secret memory kept back for transfers, keys and buffers. */
 #define AGENT_HEADROOM_BYTES (2u << 20)
+/* And what those may take at most, with max-in-flight large answers. */
+#define AGENT_TRANSFER_BYTES (32u << 20)
 /* Address space beyond twice the cache: connections to the service, mostly. */
 #define AGENT_RESERVE_BYTES (256u << 20)
 
@@ -63,6 +65,7 @@ agent_init_process(const struct settings *settings)
 {
 	const struct secmem_config memory = {
 		.reserve_bytes = settings->max_memory * 2 + AGENT_RESERVE_BYTES,
+		.suggest_bytes = settings->max_memory + AGENT_TRANSFER_BYTES,
 		.headroom_bytes = AGENT_HEADROOM_BYTES,
 		.backing = SECMEM_BACKING_AUTO,
 	};
@@ -273,6 +276,59 @@ agent_build_sockets(struct agent *a)
 
 /* --- signals and timers --- */
 
+static bool
+agent_same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* What stays in force is what the status shows. */
+static void
+agent_swap_text(char **a, char **b)
+{
+	char *t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+/* What a reload leaves as it was is said, so that nobody waits for it. */
+static void
+agent_warn_restart(const struct settings *old, const struct settings *fresh)
+{
+	const struct {
+		const char *key;
+		bool same;
+	} fixed[] = {
+		{ "socket", agent_same_text(old->socket, fresh->socket) },
+		{ "socket-mode", old->socket_mode == fresh->socket_mode },
+		{ "socket-group",
+		    agent_same_text(old->socket_group, fresh->socket_group) },
+		{ "max-connections",
+		    old->max_connections == fresh->max_connections },
+		{ "audit-log",
+		    agent_same_text(old->audit_log, fresh->audit_log) },
+		{ "url", agent_same_text(old->url, fresh->url) },
+		{ "ca-file", agent_same_text(old->ca_file, fresh->ca_file) },
+		{ "pinned-public-key", agent_same_text(
+		    old->pinned_public_key, fresh->pinned_public_key) },
+		{ "proxy", agent_same_text(old->proxy, fresh->proxy) },
+		{ "connect-timeout",
+		    old->connect_timeout_ms == fresh->connect_timeout_ms },
+		{ "request-timeout",
+		    old->request_timeout_ms == fresh->request_timeout_ms },
+		{ "max-in-flight", old->max_in_flight == fresh->max_in_flight },
+		{ "max-response", old->max_response == fresh->max_response },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+		if (!fixed[i].same)
+			log_warning("%s= has changed; that takes a restart",
+			    fixed[i].key);
+	}
+}
+
 /*
  * What a reload cannot change is said; the rest is in force for the next
  * request of connections that are already open.
@@ -293,9 +349,9 @@ agent_reload(struct agent *a)
 		notify_ready();
 		return;
 	}
-	if (strcmp(fresh->url, a->settings->url) != 0 ||
-	    strcmp(fresh->socket, a->settings->socket) != 0)
-		log_warning("url= and socket= change with a restart only");
+	agent_warn_restart(a->settings, fresh);
+	agent_swap_text(&fresh->url, &a->settings->url);
+	agent_swap_text(&fresh->socket, &a->settings->socket);
 	cfg = agent_fetch_config(fresh);
 	fetch_configure(a->fetch, &cfg);
 	limit = limit_new(fresh->max_requests_per_second);

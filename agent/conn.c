@@ -4,8 +4,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sys/queue.h>
@@ -13,6 +15,7 @@
 
 #include <event2/event.h>
 
+#include "caller.h"
 #include "err.h"
 #include "log.h"
 #include "msg.h"
@@ -24,6 +27,8 @@
 #define CONN_INPUT (64u * 1024)	/* read at once */
 #define CONN_PARTIAL_MS 30000	/* PROTOCOL.md, section 2 */
 #define CONN_SWEEP_MS 5000
+#define CONN_TURN_NS 2000000	/* of one user, before others are served */
+#define CONN_SHARED_MIN 64	/* fewer are not shared out */
 
 struct conn {
 	TAILQ_ENTRY(conn) link;
@@ -40,6 +45,7 @@ struct conn {
 	struct event *ev_write;	/* made when first needed */
 	struct secbuf in;	/* input that could not be used yet */
 	struct out_backlog *backlog;
+	size_t counted;		/* of the two, in the caller's bytes */
 	struct session session;
 };
 
@@ -50,11 +56,15 @@ struct conns {
 	struct session_env *env;
 	struct out *out;
 	struct secmem input;	/* shared by all */
+	struct callers callers;
 	struct conn_list all;
 	struct conn_list dead;
 	struct conn_list woken;
 	struct timer *after;	/* frees and renders, with an empty stack */
 	struct timer *sweep;
+	struct timer *turn;	/* the loop came round, see conn_has_turn() */
+	bool turning;
+	unsigned int turns;
 	bool sweeping;
 	unsigned int count;
 	unsigned int max;
@@ -62,6 +72,7 @@ struct conns {
 
 static void conns_after_cb(void *arg);
 static void conns_sweep_cb(void *arg);
+static void conns_turn_cb(void *arg);
 
 struct conns *
 conns_new(struct event_base *base, struct session_env *env,
@@ -75,13 +86,15 @@ conns_new(struct event_base *base, struct session_env *env,
 	cs->base = base;
 	cs->env = env;
 	cs->max = max_connections;
+	callers_init(&cs->callers);
 	TAILQ_INIT(&cs->all);
 	TAILQ_INIT(&cs->dead);
 	TAILQ_INIT(&cs->woken);
 	if ((cs->out = out_new()) == NULL ||
 	    secmem_alloc(&cs->input, CONN_INPUT, SECMEM_LIBRARY) != 0 ||
 	    (cs->after = timer_new(base, conns_after_cb, cs)) == NULL ||
-	    (cs->sweep = timer_new(base, conns_sweep_cb, cs)) == NULL) {
+	    (cs->sweep = timer_new(base, conns_sweep_cb, cs)) == NULL ||
+	    (cs->turn = timer_new(base, conns_turn_cb, cs)) == NULL) {
 		conns_free(cs);
 		return NULL;
 	}
@@ -124,6 +137,9 @@ conns_free_dead(struct conns *cs)
 	while ((c = TAILQ_FIRST(&cs->dead)) != NULL) {
 		TAILQ_REMOVE(&cs->dead, c, link);
 		session_done(&c->session);
+		if (c->session.caller != NULL)
+			c->session.caller->bytes -= c->counted;
+		caller_leave(&cs->callers, c->session.caller);
 		secbuf_clear(&c->in);
 		out_backlog_free(c->backlog);
 		free(c);
@@ -142,6 +158,7 @@ conns_free(struct conns *cs)
 	conns_free_dead(cs);
 	timer_free(cs->after);
 	timer_free(cs->sweep);
+	timer_free(cs->turn);
 	secmem_free_bytes(&cs->input);
 	out_free(cs->out);
 	free(cs);
@@ -284,12 +301,38 @@ conns_watch_partial(struct conns *cs)
 	}
 }
 
+/*
+ * Count what is kept for this connection.  False if its user has too much: no
+ * answer says so, as there may be one half sent.
+ */
+static bool
+conn_count(struct conn *c)
+{
+	struct caller *caller = c->session.caller;
+	char who[128];
+
+	caller->bytes -= c->counted;
+	c->counted = c->in.cap + out_backlog_bytes(c->backlog);
+	caller->bytes += c->counted;
+	if (c->counted == 0 || caller->bytes <= CALLER_BYTES_MAX)
+		return true;
+	log_info("%s: its user's frames that came in part and answers that "
+	    "are not read take more than %u bytes; connection closed",
+	    peer_describe(c->session.peer, who, sizeof(who)),
+	    CALLER_BYTES_MAX);
+	return false;
+}
+
 /* Is there more to do for this connection?  The last thing any event does. */
 static void
 conn_settle(struct conn *c, bool partial, const struct now *now)
 {
 	if (c->dead)
 		return;
+	if (!conn_count(c)) {
+		conn_close(c);
+		return;
+	}
 	if ((c->failed || (c->eof && session_is_idle(&c->session))) &&
 	    c->backlog == NULL) {
 		conn_close(c);
@@ -350,19 +393,72 @@ conn_input(struct conn *c, const uint8_t *p, size_t len)
 	conn_go_on(c);
 }
 
-static void
-conn_read_cb(evutil_socket_t fd, short what, void *arg)
+static uint64_t
+conn_clock_ns(void)
 {
-	struct conn *c = arg;
+	struct timespec ts;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &ts) != 0)
+		return 0;
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Has the peer closed, and not only shut down its sending direction? */
+static bool
+conn_hung_up(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0;
+}
+
+static void
+conns_turn_cb(void *arg)
+{
+	struct conns *cs = arg;
+
+	cs->turning = false;
+	cs->turns++;
+}
+
+/*
+ * The loop serves all sockets that are ready before it looks again, and one
+ * user may have thousands of them, each with a thousand references.  So who
+ * has had its time waits for the next turn; its sockets stay ready.
+ */
+static bool
+conn_has_turn(struct conn *c)
+{
+	struct conns *cs = c->cs;
+	struct caller *caller = c->session.caller;
+
+	if (caller->turn != cs->turns) {
+		caller->turn = cs->turns;
+		caller->spent_ns = 0;
+	}
+	if (caller->spent_ns < CONN_TURN_NS)
+		return true;
+	if (!cs->turning) {
+		cs->turning = true;
+		timer_set(cs->turn, 0);
+	}
+	return false;
+}
+
+static void
+conn_receive(struct conn *c, int fd)
+{
 	uint8_t *input = secmem_writable(&c->cs->input);
 	ssize_t n;
 
-	(void)what;
 	n = recv(fd, input, CONN_INPUT, MSG_DONTWAIT);
 	if (n > 0) {
 		conn_input(c, input, (size_t)n);
 		/* requests hold no secrets yet, but they will: data to encrypt */
 		wipe(input, (size_t)n);
+	} else if (n == 0 && conn_hung_up(fd)) {
+		/* nobody is there to be answered: this cancels what waits */
+		conn_close(c);
 	} else if (n == 0) {
 		c->eof = true;
 		conn_pause(c);
@@ -370,6 +466,21 @@ conn_read_cb(evutil_socket_t fd, short what, void *arg)
 	} else if (errno != EAGAIN && errno != EINTR) {
 		conn_close(c);
 	}
+}
+
+static void
+conn_read_cb(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+	uint64_t begin;
+
+	(void)what;
+	if (!conn_has_turn(c))
+		return;
+	begin = conn_clock_ns();
+	conn_receive(c, fd);
+	/* it may be closed now, but nothing is freed from here */
+	c->session.caller->spent_ns += conn_clock_ns() - begin;
 }
 
 static void
@@ -451,16 +562,31 @@ conns_turn_away(struct conns *cs, int fd)
 
 	session_init(&s, cs->env, NULL, NULL, NULL);
 	session_refuse(&s, 0, ERR_BUSY,
-	    "the agent has max-connections connections; try again", cs->out);
+	    "no connection is left for you (max-connections); try again",
+	    cs->out);
 	if (out_flush(cs->out, fd, &rest) == ERR_AGAIN)
 		out_backlog_free(rest);
 	(void)close(fd);
+}
+
+/*
+ * The last eighth of the connections is for users that have few: one that
+ * took all the others leaves a door to the rest.  The two that may do
+ * everything may do that too.
+ */
+static bool
+conns_user_has_enough(const struct conns *cs, uid_t uid)
+{
+	return cs->max >= CONN_SHARED_MIN && uid != 0 && uid != geteuid() &&
+	    cs->count >= cs->max - cs->max / 8 &&
+	    callers_connections(&cs->callers, uid) >= cs->max / 16;
 }
 
 void
 conns_accept(void *arg, int fd)
 {
 	struct conns *cs = arg;
+	struct caller *caller;
 	struct peer *peer;
 	struct conn *c;
 
@@ -469,8 +595,16 @@ conns_accept(void *arg, int fd)
 		return;
 	}
 	peer = peer_new(fd);
-	c = peer != NULL ? calloc(1, sizeof(*c)) : NULL;
+	if (peer != NULL && conns_user_has_enough(cs, peer_uid(peer))) {
+		peer_free(peer);
+		conns_turn_away(cs, fd);
+		return;
+	}
+	caller = peer != NULL ? caller_enter(&cs->callers, peer_uid(peer))
+	    : NULL;
+	c = caller != NULL ? calloc(1, sizeof(*c)) : NULL;
 	if (c == NULL) {
+		caller_leave(&cs->callers, caller);
 		peer_free(peer);
 		(void)close(fd);
 		return;
@@ -479,6 +613,7 @@ conns_accept(void *arg, int fd)
 	c->fd = fd;
 	secbuf_init(&c->in, FRAME_REQUEST_MAX + FRAME_HEADER_LEN + CONN_INPUT);
 	session_init(&c->session, cs->env, peer, conn_wake, c);
+	c->session.caller = caller;
 	TAILQ_INSERT_TAIL(&cs->all, c, link);
 	cs->count++;
 	cs->env->metrics->connections++;

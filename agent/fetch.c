@@ -253,8 +253,8 @@ reading_send(struct reading *rd)
 		.format = e->format,
 	};
 
-	return jobs_start(rd->f->jobs, &req, !TAILQ_EMPTY(&rd->waits),
-	    fetch_read_cb, rd, &rd->job);
+	return jobs_start(rd->f->jobs, &req, TAILQ_EMPTY(&rd->waits)
+	    ? JOB_NOBODY : JOB_PATIENT, fetch_read_cb, rd, &rd->job);
 }
 
 static int
@@ -429,6 +429,7 @@ fetch_step(struct fetch *f, struct lookup *lk, const struct now *now,
     struct reading **ret_reading)
 {
 	const struct lookup_in in = fetch_lookup_in(f);
+	const enum job_waited waited = lk->patient ? JOB_PATIENT : JOB_FIRST;
 	struct cache_entry *e;
 	enum lookup_step step;
 	int r = 0;
@@ -437,21 +438,23 @@ fetch_step(struct fetch *f, struct lookup *lk, const struct now *now,
 	if (lk->renew_behind && !lk->only_if_cached &&
 	    now->boot_ms - names_tried(f->names, lk->kind) >=
 	    f->cfg.cache.negative_ttl_ms)
-		(void)names_renew(f->names, lk->kind, false, now);
+		(void)names_renew(f->names, lk->kind, JOB_NOBODY, now);
 	*ret_reading = NULL;
 	if (step == LOOKUP_READ) {
 		r = fetch_start_reading(f, e);
 		if (r == 0) {
 			*ret_reading = e->job;
 			*ret_list = &(*ret_reading)->waits;
-			job_set_waited((*ret_reading)->job, true);
+			job_set_waited((*ret_reading)->job, waited);
 		} else if (e->object == NULL) {
-			/* not dropped: it may be the one whose read has just
-			 * ended; the due list sees to it */
+			/*
+			 * Dropped when it is due: fetch_read_cb(), further up
+			 * the stack, may still look at it.
+			 */
 			cache_refresh_failed(f->cache, e, r, 0, now);
 		}
 	} else if (step == LOOKUP_NAMES) {
-		r = names_renew(f->names, lk->kind, true, now);
+		r = names_renew(f->names, lk->kind, waited, now);
 		*ret_list = fetch_names_waits(f, lk->kind);
 	}
 	if (r != 0) {
@@ -572,13 +575,29 @@ fetch_names_cb(void *arg, enum ref_kind kind,
 	}
 }
 
-/* Nobody waits any more: its read may wait for others. */
+/*
+ * Nobody waits any more: its read may wait for others.  A first read that was
+ * not even sent is forgotten, or a caller that asks for one thing after the
+ * other and leaves could fill the queue, and the cache with what stands for
+ * it, without a bound.
+ */
 static void
 fetch_leave(struct fetch_wait *w)
 {
+	struct reading *rd = w->reading;
+
 	TAILQ_REMOVE(w->on, w, link);
-	if (w->reading != NULL && TAILQ_EMPTY(&w->reading->waits))
-		job_set_waited(w->reading->job, false);
+	if (rd == NULL || !TAILQ_EMPTY(&rd->waits))
+		return;
+	if (!job_is_unsent(rd->job) || rd->entry->object != NULL ||
+	    rd->entry->kept) {
+		job_set_waited(rd->job, JOB_NOBODY);
+		return;
+	}
+	job_cancel(rd->job);
+	rd->entry->job = NULL;
+	cache_drop(w->f->cache, rd->entry);
+	free(rd);
 }
 
 void
@@ -697,28 +716,42 @@ fetch_match_text(void *arg, struct cache_entry *e)
 }
 
 int
+fetch_known(struct fetch *f, enum ref_kind kind, struct view text,
+    struct view *ret_id, struct view *ret_name)
+{
+	const struct cache_key key = { .kind = kind, .id = text };
+	const struct cache_entry *e = cache_find(f->cache, &key);
+	struct listing *l = names_listing(f->names, kind);
+	const struct upstream_row *row, *other;
+	int r;
+
+	if (e != NULL && e->object != NULL) {
+		*ret_id = object_id(e->object);
+		*ret_name = object_name(e->object);
+		return 0;
+	}
+	if (l == NULL)
+		return ERR_NOT_FOUND;
+	row = listing_by_id(l, text);
+	if (row == NULL && (r = listing_by_name(l, text, &row, &other)) != 0)
+		return r;
+	*ret_id = (struct view){ (const uint8_t *)row->id, strlen(row->id) };
+	*ret_name = (struct view){ (const uint8_t *)row->name,
+	    strlen(row->name) };
+	return 0;
+}
+
+int
 fetch_identify(struct fetch *f, const struct ref *ref,
     struct view *ret_id, struct view *ret_name)
 {
-	struct listing *l = names_listing(f->names, ref->kind);
-	const struct upstream_row *row = NULL, *other;
 	struct fetch_by_text m = { .ref = ref };
 	int r;
 
+	r = fetch_known(f, ref->kind, ref->name, ret_id, ret_name);
+	if (r != ERR_NOT_FOUND)
+		return r;
 	cache_foreach(f->cache, fetch_match_text, &m);
-	if (m.by_id == NULL && l != NULL) {
-		row = listing_by_id(l, ref->name);
-		r = row != NULL ? 0 : listing_by_name(l, ref->name, &row, &other);
-		if (r == ERR_AMBIGUOUS)
-			return r;
-	}
-	if (row != NULL) {
-		*ret_id = (struct view){ (const uint8_t *)row->id,
-		    strlen(row->id) };
-		*ret_name = (struct view){ (const uint8_t *)row->name,
-		    strlen(row->name) };
-		return 0;
-	}
 	if (m.by_id == NULL)
 		m.by_id = m.by_name;
 	if (m.by_id == NULL)
@@ -755,10 +788,14 @@ fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text)
 {
 	struct listing *l = names_listing(f->names, kind);
 	const struct cache_key key = { .kind = kind, .id = text };
+	const struct cache_entry *e;
 
-	return lookup_looks_like_id(text) ||
-	    cache_find(f->cache, &key) != NULL ||
-	    (l != NULL && listing_by_id(l, text) != NULL);
+	if (lookup_looks_like_id(text) ||
+	    (l != NULL && listing_by_id(l, text) != NULL))
+		return true;
+	/* a name that was tried as an id, without success, is none */
+	e = cache_find(f->cache, &key);
+	return e != NULL && e->negative_error != ERR_NOT_FOUND;
 }
 
 void

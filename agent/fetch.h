@@ -50,6 +50,7 @@ struct fetch_query {
 	bool only_if_cached;
 	bool fresh;		/* confirmed after this call, or an error */
 	bool quiet;		/* no read of a caller: counts for nothing */
+	bool patient;		/* its caller waits for much: others go first */
 };
 
 struct fetch_result {
@@ -110,9 +111,18 @@ size_t fetch_purge(struct fetch *f, const struct ref *ref);
 size_t fetch_purge_all(struct fetch *f);
 
 /*
- * Id and name of what a reference means, as far as the cache and the listing
- * know; nothing is asked.  Views die with the next event.  Returns 0,
- * ERR_NOT_FOUND or ERR_AMBIGUOUS.
+ * Id and name of what a text means, as an id or a name, as far as the newest
+ * versions cached and the listing tell; nothing is asked, and it takes no
+ * longer for a full cache.  Views die with the next event.
+ * Returns 0, ERR_NOT_FOUND or ERR_AMBIGUOUS.
+ */
+int fetch_known(struct fetch *f, enum ref_kind kind, struct view text,
+    struct view *ret_id, struct view *ret_name);
+
+/*
+ * The same for a reference, looking through all that is cached: a name that no
+ * listing has, a key of which only another form is there.  ret_name may be
+ * empty.
  */
 int fetch_identify(struct fetch *f, const struct ref *ref,
     struct view *ret_id, struct view *ret_name);

@@ -2,7 +2,6 @@
 
 #include "jobs.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +34,7 @@ struct job {
 	TAILQ_ENTRY(job) link;
 	struct jobs *js;
 	enum job_state state;
-	bool waited;
+	enum job_waited waited;
 	bool probe;		/* sent while the breaker was open */
 	unsigned int key;	/* generation of the API key it went with */
 	uint64_t sent;
@@ -54,7 +53,7 @@ struct jobs {
 	struct timer *pump;
 	struct jobs_hooks hooks;
 	struct breaker breaker;
-	struct job_list queued;	/* waited first, in order of coming */
+	struct job_list queued[JOB_LEVELS]; /* by who waits, in order of coming */
 	struct job_list rest;	/* running or backing off */
 	struct job_list refused;
 	unsigned int max_in_flight;
@@ -72,6 +71,7 @@ jobs_new(struct event_base *base, struct upstream *up,
     unsigned int max_in_flight, const struct jobs_hooks *hooks)
 {
 	struct jobs *js;
+	size_t i;
 
 	js = calloc(1, sizeof(*js));
 	if (js == NULL)
@@ -80,7 +80,8 @@ jobs_new(struct event_base *base, struct upstream *up,
 	js->up = up;
 	js->hooks = *hooks;
 	js->max_in_flight = max_in_flight;
-	TAILQ_INIT(&js->queued);
+	for (i = 0; i < JOB_LEVELS; i++)
+		TAILQ_INIT(&js->queued[i]);
 	TAILQ_INIT(&js->rest);
 	TAILQ_INIT(&js->refused);
 	breaker_init(&js->breaker);
@@ -90,6 +91,18 @@ jobs_new(struct event_base *base, struct upstream *up,
 		return NULL;
 	}
 	return js;
+}
+
+/* The one to be sent next, or NULL. */
+static struct job *
+jobs_first(const struct jobs *js)
+{
+	struct job *job = NULL;
+	size_t i = JOB_LEVELS;
+
+	while (job == NULL && i > 0)
+		job = TAILQ_FIRST(&js->queued[--i]);
+	return job;
 }
 
 static void
@@ -106,7 +119,7 @@ jobs_free(struct jobs *js)
 
 	if (js == NULL)
 		return;
-	while ((job = TAILQ_FIRST(&js->queued)) != NULL ||
+	while ((job = jobs_first(js)) != NULL ||
 	    (job = TAILQ_FIRST(&js->refused)) != NULL ||
 	    (job = TAILQ_FIRST(&js->rest)) != NULL)
 		job_cancel(job);
@@ -132,35 +145,23 @@ static void
 job_enqueue(struct job *job)
 {
 	struct jobs *js = job->js;
-	struct job *at;
 
 	job->state = JOB_QUEUED;
 	js->stats.queued++;
-	if (!job->waited) {
-		TAILQ_INSERT_TAIL(&js->queued, job, link);
-	} else {
-		TAILQ_FOREACH(at, &js->queued, link) {
-			if (!at->waited)
-				break;
-		}
-		if (at != NULL)
-			TAILQ_INSERT_BEFORE(at, job, link);
-		else
-			TAILQ_INSERT_TAIL(&js->queued, job, link);
-	}
+	TAILQ_INSERT_TAIL(&js->queued[job->waited], job, link);
 	timer_set(js->pump, 0);
 }
 
 static void
 job_dequeue(struct job *job)
 {
-	TAILQ_REMOVE(&job->js->queued, job, link);
+	TAILQ_REMOVE(&job->js->queued[job->waited], job, link);
 	job->js->stats.queued--;
 }
 
 int
-jobs_start(struct jobs *js, const struct upstream_request *req, bool waited,
-    job_cb *cb, void *arg, struct job **ret_job)
+jobs_start(struct jobs *js, const struct upstream_request *req,
+    enum job_waited waited, job_cb *cb, void *arg, struct job **ret_job)
 {
 	struct job *job;
 
@@ -184,15 +185,24 @@ jobs_start(struct jobs *js, const struct upstream_request *req, bool waited,
 }
 
 void
-job_set_waited(struct job *job, bool waited)
+job_set_waited(struct job *job, enum job_waited waited)
 {
-	if (job->waited == waited)
+	if (waited == job->waited ||
+	    (waited != JOB_NOBODY && waited < job->waited))
 		return;
-	job->waited = waited;
-	if (job->state == JOB_QUEUED) {
-		job_dequeue(job);
-		job_enqueue(job);
+	if (job->state != JOB_QUEUED) {
+		job->waited = waited;
+		return;
 	}
+	job_dequeue(job);
+	job->waited = waited;
+	job_enqueue(job);
+}
+
+bool
+job_is_unsent(const struct job *job)
+{
+	return job->state == JOB_QUEUED && job->sent == 0;
 }
 
 /* Take a job back that is under way. */
@@ -242,8 +252,7 @@ job_cancel(struct job *job)
 		TAILQ_REMOVE(&js->refused, job, link);
 		break;
 	case JOB_DONE:
-		assert(!"a job is not cancelled from its own callback");
-		return;
+		abort(); /* a job is not cancelled from its own callback */
 	}
 	job_free(job);
 }
@@ -386,12 +395,10 @@ jobs_refuse_queued(struct jobs *js, bool waited_too, int error,
     const char *message)
 {
 	struct upstream_answer answer = { .error = error, .retryable = true };
-	struct job *job, *next;
+	struct job *job;
 
-	for (job = TAILQ_FIRST(&js->queued); job != NULL; job = next) {
-		next = TAILQ_NEXT(job, link);
-		if (job->waited && !waited_too)
-			continue;
+	while ((job = waited_too ? jobs_first(js)
+	    : TAILQ_FIRST(&js->queued[JOB_NOBODY])) != NULL) {
 		job_dequeue(job);
 		job->state = JOB_REFUSED;
 		TAILQ_INSERT_TAIL(&js->refused, job, link);
@@ -419,7 +426,7 @@ job_answer_cb(void *arg, struct upstream_answer *answer)
 	if (answer->error == ERR_UNAUTHORIZED && job_try_other_key(job))
 		return;
 	jobs_note(js, job, answer, &now);
-	if (answer->retryable && job->waited &&
+	if (answer->retryable && job->waited != JOB_NOBODY &&
 	    job->backoff.failures + 1 < JOBS_ATTEMPTS &&
 	    js->breaker.state == BREAKER_CLOSED &&
 	    js->stats.held_until_boot_ms <= now.boot_ms &&
@@ -465,14 +472,14 @@ job_send(struct job *job, bool probe)
 static void
 jobs_pump_open(struct jobs *js, const struct now *now)
 {
-	struct job *job = TAILQ_FIRST(&js->queued);
+	struct job *job = jobs_first(js);
 	uint64_t wait;
 
-	if (job != NULL && breaker_try(&js->breaker, job->waited,
-	    now->boot_ms))
+	if (job != NULL && breaker_try(&js->breaker,
+	    job->waited != JOB_NOBODY, now->boot_ms))
 		job_send(job, true);
 	jobs_refuse_queued(js, false, js->down_error, js->down_message);
-	if (!TAILQ_EMPTY(&js->queued)) {
+	if (jobs_first(js) != NULL) {
 		wait = breaker_wait_ms(&js->breaker, true, now->boot_ms);
 		if (wait != UINT64_MAX)
 			timer_set(js->pump, wait);
@@ -509,7 +516,7 @@ jobs_pump_cb(void *arg)
 		return;
 	}
 	while (js->stats.in_flight < js->max_in_flight &&
-	    (job = TAILQ_FIRST(&js->queued)) != NULL)
+	    (job = jobs_first(js)) != NULL)
 		job_send(job, false);
 }
 

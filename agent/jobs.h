@@ -3,7 +3,7 @@
  * breaker, the pause that a 429 asks for, and retries.
  *
  * It knows nothing of the cache.  What a caller waits for goes before what is
- * only due.  While the service is given up, a job that nobody waits for fails
+ * only due, and callers who wait for little before those who wait for much.  While the service is given up, a job that nobody waits for fails
  * at once; those that somebody waits for share the fate of the next probe.
  *
  * Event-loop thread only.
@@ -39,6 +39,15 @@ struct jobs_hooks {
 	void *arg;
 };
 
+/* Who waits for a job: the order in which jobs are sent. */
+enum job_waited {
+	JOB_NOBODY = 0,
+	JOB_PATIENT = 1,	/* a caller who waits for much else */
+	JOB_FIRST = 2,
+};
+
+#define JOB_LEVELS 3
+
 enum jobs_state {
 	JOBS_UNKNOWN,		/* nothing was asked yet */
 	JOBS_OK,
@@ -64,17 +73,21 @@ struct jobs *jobs_new(struct event_base *base, struct upstream *up,
 void jobs_free(struct jobs *js);
 
 /*
- * Queue a request; req->id is copied.  waited: a caller waits for it.
+ * Queue a request; req->id is copied.  waited: who waits for it.
  * Returns 0 and a handle that is good until cb returns, or ERR_NOMEM.
  */
 int jobs_start(struct jobs *js, const struct upstream_request *req,
-    bool waited, job_cb *cb, void *arg, struct job **ret_job);
+    enum job_waited waited, job_cb *cb, void *arg, struct job **ret_job);
 
-/* Somebody waits now, or nobody does any more. */
-void job_set_waited(struct job *job, bool waited);
+/*
+ * Somebody waits now too, or nobody does any more.  Lowered only to nobody.
+ */
+void job_set_waited(struct job *job, enum job_waited waited);
 void job_cancel(struct job *job);
 /* What it was sent for is void: send it once more, as if it had just come. */
 void job_restart(struct job *job);
+/* Has nothing of it been sent yet? */
+bool job_is_unsent(const struct job *job);
 
 /*
  * When it was last sent, on a counter that jobs_now() advances: an answer

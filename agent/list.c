@@ -188,7 +188,7 @@ list_start(struct request *rq, size_t i, enum ref_kind kind,
 		return;
 	}
 	fetch_set_arg(item->wait, item);
-	s->waiting++;
+	session_count_waiting(s, 1);
 }
 
 int

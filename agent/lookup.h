@@ -27,11 +27,11 @@ struct lookup {
 	uint64_t max_stale_ms;
 	bool only_if_cached;
 	bool fresh;
+	bool patient;		/* not looked at: fetch's, as in the query */
 	uint64_t since;		/* jobs_now() at the beginning */
 
 	/* what is known so far */
 	bool by_name;		/* the listing gave the id */
-	bool read_by_name;	/* and that was so for the newest read */
 	bool tried_id;		/* name was tried as an id */
 	bool relist;		/* only a listing newer than since will do */
 	bool relisted;		/* that was asked for once */
@@ -39,6 +39,7 @@ struct lookup {
 
 	/* outcome of the entry's read that was waited for */
 	bool attempted;
+	bool attempt_by_name;	/* of by_name's id, else of name as an id */
 	int attempt_error;
 	uint64_t attempt_sent;
 	char attempt_message[UPSTREAM_MESSAGE_MAX];

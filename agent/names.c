@@ -7,7 +7,9 @@
 #include "err.h"
 
 #define NAMES_PAGE_SIZE 200
-#define NAMES_PAGES_MAX 1000	/* a service that never ends its list */
+/* Against a service that never ends its list, or has no end of rows a page. */
+#define NAMES_PAGES_MAX 1000
+#define NAMES_ROWS_MAX (NAMES_PAGES_MAX * NAMES_PAGE_SIZE)
 
 struct names_kind {
 	struct names *owner;
@@ -22,7 +24,7 @@ struct names_kind {
 	uint64_t next_begun_boot_ms;
 	uint64_t next_sent;
 	unsigned int page;
-	bool waited;
+	enum job_waited waited;
 };
 
 struct names {
@@ -160,7 +162,8 @@ names_page_cb(void *arg, struct job *job, struct upstream_answer *answer)
 		answer->error = listing_add(k->next, page, &news);
 	/* has_more alone would let a confused service keep us for ever */
 	more = answer->error == 0 && page->has_more && news > 0 &&
-	    k->page < NAMES_PAGES_MAX;
+	    k->page < NAMES_PAGES_MAX &&
+	    listing_count(k->next) < NAMES_ROWS_MAX;
 	if (page != NULL)
 		upstream_page_free(page);
 	answer->page = NULL;
@@ -188,14 +191,15 @@ names_ask_page(struct names_kind *k)
 }
 
 int
-names_renew(struct names *n, enum ref_kind kind, bool waited,
+names_renew(struct names *n, enum ref_kind kind, enum job_waited waited,
     const struct now *now)
 {
 	struct names_kind *k = names_of(n, kind);
 	int r;
 
 	if (k->next != NULL) {
-		k->waited |= waited;
+		if (waited > k->waited)
+			k->waited = waited;
 		if (k->job != NULL)
 			job_set_waited(k->job, k->waited);
 		return 0;

@@ -37,10 +37,10 @@ int names_error(const struct names *n, enum ref_kind kind);
 uint64_t names_tried(const struct names *n, enum ref_kind kind);
 
 /*
- * Renew it, if that is not under way.  waited: somebody waits for it; cb is
+ * Renew it, if that is not under way.  waited: who waits for it; cb is
  * called at the end either way, never from within.  Returns 0 or ERR_NOMEM.
  */
-int names_renew(struct names *n, enum ref_kind kind, bool waited,
+int names_renew(struct names *n, enum ref_kind kind, enum job_waited waited,
     const struct now *now);
 
 bool names_renewing(const struct names *n, enum ref_kind kind);

@@ -78,8 +78,11 @@ out_free(struct out *o)
 bool
 out_has_room(const struct out *o, size_t need)
 {
-	/* a message is a piece of scratch and perhaps an external one */
-	return o->count + 2 <= OUT_PIECES && need <= OUT_SCRATCH - o->len;
+	/*
+	 * A message is a piece of scratch and perhaps an external one; and one
+	 * is kept for a short error that is said without asking.
+	 */
+	return o->count + 3 <= OUT_PIECES && need <= OUT_SCRATCH - o->len;
 }
 
 bool
@@ -130,6 +133,24 @@ out_external(struct out *o, struct object *object, struct view bytes)
 	};
 }
 
+/* One send for n pieces; the least call that does it. */
+static ssize_t
+out_write(const struct out_piece *pieces, size_t n, int fd)
+{
+	struct iovec iov[OUT_PIECES];
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = n };
+	size_t i;
+
+	if (n == 1)
+		return send(fd, pieces->p, pieces->len,
+		    MSG_NOSIGNAL | MSG_DONTWAIT);
+	for (i = 0; i < n; i++) {
+		iov[i].iov_base = (void *)(uintptr_t)pieces[i].p;
+		iov[i].iov_len = pieces[i].len;
+	}
+	return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /*
  * Send pieces[*first..count); advances *first and the piece that went in part.
  * Returns 0, ERR_AGAIN or ERR_CLOSED.
@@ -137,19 +158,11 @@ out_external(struct out *o, struct object *object, struct view bytes)
 static int
 out_send(struct out_piece *pieces, size_t *first, size_t count, int fd)
 {
-	struct iovec iov[OUT_PIECES];
-	struct msghdr msg = { .msg_iov = iov };
 	ssize_t n;
-	size_t i, sent;
+	size_t sent;
 
 	while (*first < count) {
-		for (i = *first; i < count; i++) {
-			iov[i - *first].iov_base =
-			    (void *)(uintptr_t)pieces[i].p;
-			iov[i - *first].iov_len = pieces[i].len;
-		}
-		msg.msg_iovlen = count - *first;
-		n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = out_write(pieces + *first, count - *first, fd);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -231,6 +244,12 @@ out_backlog_send(struct out_backlog **b, int fd)
 		*b = NULL;
 	}
 	return r;
+}
+
+size_t
+out_backlog_bytes(const struct out_backlog *b)
+{
+	return b != NULL ? secmem_len(&b->copy) : 0;
 }
 
 void

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -279,6 +280,20 @@ peer_unit(struct peer *p)
 	return p->unit;
 }
 
+/*
+ * Is what the process runs the file that has this path for us?  Anyone may
+ * mount a file of his own in its place, in a mount namespace of his own.
+ */
+static bool
+is_ours(const char *link, const char *path)
+{
+	struct stat theirs;
+	struct stat ours;
+
+	return stat(link, &theirs) == 0 && stat(path, &ours) == 0 &&
+	    theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+}
+
 static char *
 look_up_exe(const struct peer *p)
 {
@@ -296,7 +311,8 @@ look_up_exe(const struct peer *p)
 	if ((size_t)n >= sizeof(deleted) &&
 	    strcmp(path + n - (sizeof(deleted) - 1), deleted) == 0)
 		return NULL;
-	if ((!p->sure && !same_user(p)) || !is_alive(p))
+	if (!is_ours(link, path) || (!p->sure && !same_user(p)) ||
+	    !is_alive(p))
 		return NULL;
 	return strdup(path);
 }

@@ -38,6 +38,7 @@ refresh_start(void *arg, struct cache_entry *e)
 	const struct fetch_query q = {
 		.ref = ref, .max_age_ms = MSG_NO_LIMIT,
 		.max_stale_ms = MSG_NO_LIMIT, .fresh = true, .quiet = true,
+		.patient = true,
 	};
 	struct session_item *item;
 	struct fetch_result result;
@@ -55,7 +56,7 @@ refresh_start(void *arg, struct cache_entry *e)
 		request_settle(item, &result);
 	} else {
 		fetch_set_arg(item->wait, item);
-		s->waiting++;
+		session_count_waiting(s, 1);
 	}
 	return p->count < p->rq->nitems;
 }

@@ -49,14 +49,15 @@ request_reads_all(struct session *s)
 }
 
 /*
- * By the text that was asked for: ALLOWED, DENIED, or MAYBE where it is or may
- * be the id of something whose name decides.
+ * By what is known of the text that was asked for: ALLOWED, DENIED, or MAYBE
+ * where only the service's name and id for it can tell.
  */
 static enum policy_verdict
 request_may(struct session *s, enum policy_op op, const struct ref *ref)
 {
 	const struct policy *pol = s->env->settings->policy;
 	const struct view none = { NULL, 0 };
+	struct view id, name;
 
 	if (op == POLICY_READ && request_reads_all(s))
 		return POLICY_ALLOWED;
@@ -65,10 +66,33 @@ request_may(struct session *s, enum policy_op op, const struct ref *ref)
 	    policy_check(pol, s->peer, op, ref->kind, none, ref->name,
 	    NULL) == POLICY_ALLOWED)
 		return POLICY_ALLOWED;
-	if (!fetch_may_be_id(s->env->fetch, ref->kind, ref->name))
-		return POLICY_DENIED;
-	return policy_check(pol, s->peer, op, ref->kind, none, ref->name,
-	    NULL) == POLICY_MAYBE ? POLICY_MAYBE : POLICY_DENIED;
+	if (fetch_known(s->env->fetch, ref->kind, ref->name, &id, &name) == 0)
+		return policy_check(pol, s->peer, op, ref->kind, name, id,
+		    NULL);
+	return policy_check(pol, s->peer, op, ref->kind, none, none, NULL);
+}
+
+/*
+ * May an error about it be told?  Not where the text is or may be the id of
+ * something whose name is not allowed: a rule for the names "*" allows each
+ * id as the name that it could be, and what is said of it (that it expired;
+ * that it does not exist, where the others are denied) tells which exist.
+ */
+static bool
+request_may_tell(struct session *s, const struct ref *ref)
+{
+	const struct policy *pol = s->env->settings->policy;
+	const struct view none = { NULL, 0 };
+	struct view id, name;
+
+	if (request_reads_all(s) ||
+	    policy_check(pol, s->peer, POLICY_READ, ref->kind, none, ref->name,
+	    NULL) == POLICY_ALLOWED)
+		return true;
+	if (fetch_known(s->env->fetch, ref->kind, ref->name, &id, &name) == 0)
+		return policy_check(pol, s->peer, POLICY_READ, ref->kind,
+		    name, id, NULL) == POLICY_ALLOWED;
+	return !fetch_may_be_id(s->env->fetch, ref->kind, ref->name);
 }
 
 /* And by the name and id of what was found. */
@@ -78,22 +102,6 @@ request_may_have(struct session *s, const struct object *o)
 	return request_reads_all(s) || policy_check(s->env->settings->policy,
 	    s->peer, POLICY_READ, o->kind, fetch_name_of(s->env->fetch, o),
 	    object_id(o), NULL) == POLICY_ALLOWED;
-}
-
-/*
- * May an error be told as it is?  Also to who asked by id, where the service
- * gave a name for that id before, which the policy allows.
- */
-static bool
-request_may_tell(struct session *s, const struct session_item *item,
-    const struct ref *ref)
-{
-	struct view id, name;
-
-	return item->may_tell || (item->asked &&
-	    fetch_identify(s->env->fetch, ref, &id, &name) == 0 &&
-	    name.len > 0 && policy_check(s->env->settings->policy, s->peer,
-	    POLICY_READ, ref->kind, name, id, NULL) == POLICY_ALLOWED);
 }
 
 /* --- RESULT --- */
@@ -170,6 +178,12 @@ request_put_object(struct session *s, struct out *out, uint64_t id,
 	m->meta.updated_at = o->updated_at;
 	m->meta.expires_at = o->expires_at;
 	msg_result_encode(&wr, flags, id, m, external);
+	if (wr.failed) {
+		/* bytes of a value without their head would be taken for one */
+		request_put_error(out, id, flags, m->index,
+		    ERR_INTERNAL, NULL);
+		return;
+	}
 	out_commit(out, &wr);
 	if (external)
 		out_external(out, o, m->value);
@@ -197,6 +211,20 @@ request_is_told(struct session *s, struct view ref)
 	return false;
 }
 
+/* Record a read, with the rule that allowed it. */
+static void
+request_audit_read(struct session *s, uint8_t type,
+    const struct session_item *item)
+{
+	const struct object *o = item->object;
+	const char *rule;
+
+	(void)policy_check(s->env->settings->policy, s->peer, POLICY_READ,
+	    o->kind, fetch_name_of(s->env->fetch, o), object_id(o), &rule);
+	audit_record(s->env->audit, s->peer, request_operation(type),
+	    item->ref, 0, rule);
+}
+
 /* What was found, or the field of it that was asked for. */
 static void
 request_put_found(struct session *s, struct out *out, uint8_t type,
@@ -220,8 +248,7 @@ request_put_found(struct session *s, struct out *out, uint8_t type,
 		s->env->metrics->stale_served++;
 	request_put_object(s, out, id, flags, item->object, &m);
 	if (!request_is_told(s, item->ref))
-		audit_record(s->env->audit, s->peer, request_operation(type),
-		    item->ref, 0, NULL);
+		request_audit_read(s, type, item);
 }
 
 #define REQUEST_DENIED_TEXT \
@@ -232,7 +259,13 @@ static void
 request_put(struct session *s, struct out *out, uint8_t type, uint64_t id,
     uint16_t flags, const struct session_item *item, const struct ref *ref)
 {
-	if (item->error != 0 && request_may_tell(s, item, ref)) {
+	bool denied = item->error == ERR_DENIED && item->message == NULL;
+
+	if (item->error != 0 && !denied && item->may_tell) {
+		if (!request_is_told(s, item->ref))
+			audit_record(s->env->audit, s->peer,
+			    request_operation(type), item->ref, item->error,
+			    NULL);
 		request_put_error(out, id, flags, item->index, item->error,
 		    item->message);
 	} else if (item->error != 0 || !request_may_have(s, item->object)) {
@@ -259,7 +292,7 @@ request_free(struct request *rq)
 		item = &rq->items[i];
 		if (item->wait != NULL) {
 			fetch_cancel(item->wait);
-			s->waiting--;
+			session_count_waiting(s, -1);
 		}
 		if (item->is_ready)
 			TAILQ_REMOVE(&s->ready, item, ready_link);
@@ -296,7 +329,7 @@ request_fetched_cb(void *arg, struct fetch_result *result)
 	struct session_item *item = arg;
 	struct session *s = item->request->session;
 
-	s->waiting--;
+	session_count_waiting(s, -1);
 	request_settle(item, result);
 	s->wake(s->arg);
 }
@@ -315,7 +348,7 @@ request_deadline_cb(void *arg)
 		if (rq->items[i].wait == NULL)
 			continue;
 		fetch_give_up(rq->items[i].wait, &now, &result);
-		s->waiting--;
+		session_count_waiting(s, -1);
 		request_settle(&rq->items[i], &result);
 	}
 	s->wake(s->arg);
@@ -396,32 +429,48 @@ struct request_pass {
 	const struct now *now;
 	struct out *out;
 	struct msg_refs msg;
+	struct view left_fields; /* from the present reference on */
 	struct request *rq;	/* made when the first has to wait */
+	size_t text_used;	/* of the room behind its items */
 	uint16_t left;		/* RESULT frames still to come */
 };
+
+/*
+ * Bytes of those references that are still to be answered: not the length of
+ * the body, of which any part may be something else.
+ */
+static size_t
+request_text_len(const struct request_pass *p)
+{
+	struct msg_refs rest = { .fields = p->left_fields };
+	struct view text;
+	size_t len = 0;
+
+	while (msg_refs_next(&rest, &text))
+		len += text.len;
+	return len;
+}
 
 /* A place among those that wait; NULL for no memory. */
 static struct session_item *
 request_item(struct request_pass *p, const struct session_item *from)
 {
 	struct session_item *item;
-	uint8_t *texts;
-	size_t off = (size_t)(from->ref.p - p->frame->body.p);
+	uint8_t *text;
 
 	if (p->rq == NULL)
 		p->rq = request_new(p->s, p->frame, &p->msg.terms,
-		    p->msg.nrefs, p->frame->body.len);
+		    p->msg.nrefs, request_text_len(p));
 	if (p->rq == NULL)
 		return NULL;
 	item = &p->rq->items[from->index];
 	item->request = p->rq;
 	item->index = from->index;
 	item->may_tell = from->may_tell;
-	item->asked = from->asked;
-	/* at the same place in the copy as in the frame's body */
-	texts = (uint8_t *)&p->rq->items[p->rq->nitems];
-	memcpy(texts + off, from->ref.p, from->ref.len);
-	item->ref = (struct view){ .p = texts + off, .len = from->ref.len };
+	text = (uint8_t *)&p->rq->items[p->rq->nitems] + p->text_used;
+	memcpy(text, from->ref.p, from->ref.len);
+	p->text_used += from->ref.len;
+	item->ref = (struct view){ .p = text, .len = from->ref.len };
 	return item;
 }
 
@@ -467,6 +516,7 @@ request_fetch(struct request_pass *p, struct session_item *now_item,
 		.fresh = (t->flags & MSG_TERM_FRESH) ||
 		    p->frame->type == FRAME_REFRESH,
 		.quiet = p->frame->type != FRAME_GET,
+		.patient = session_is_patient(p->s),
 	};
 	struct session_item *item;
 	struct fetch_wait *wait;
@@ -476,16 +526,18 @@ request_fetch(struct request_pass *p, struct session_item *now_item,
 		request_answer(p, now_item, ref, result);
 		return;
 	}
-	item = request_item(p, now_item);
+	item = session_waits_too_much(p->s) ? NULL
+	    : request_item(p, now_item);
 	if (item == NULL) {
 		fetch_cancel(wait);
-		lookup_fail(result, ERR_BUSY, "out of memory");
+		lookup_fail(result, ERR_BUSY, "too many references of this "
+		    "user wait for the service; ask again later");
 		request_answer(p, now_item, ref, result);
 		return;
 	}
 	item->wait = wait;
 	fetch_set_arg(wait, item);
-	p->s->waiting++;
+	session_count_waiting(p->s, 1);
 }
 
 static void
@@ -530,8 +582,8 @@ request_one(struct request_pass *p, uint16_t index, struct view text)
 	    ? (policy_may(p->s->env->settings->policy, p->s->peer,
 	    POLICY_ADMIN) ? POLICY_ALLOWED : POLICY_DENIED)
 	    : request_may(p->s, POLICY_READ, ref);
-	now_item.may_tell = verdict == POLICY_ALLOWED;
-	now_item.asked = verdict == POLICY_MAYBE;
+	now_item.may_tell = verdict == POLICY_ALLOWED &&
+	    request_may_tell(p->s, ref);
 	if (verdict == POLICY_DENIED) {
 		lookup_fail(&result, ERR_DENIED, "denied");
 		request_answer(p, &now_item, ref, &result);
@@ -594,8 +646,11 @@ request_refs(struct session *s, const struct frame *frame,
 	if (p.msg.all)
 		return request_all(&p);
 	p.left = p.msg.nrefs;
-	for (i = 0; msg_refs_next(&p.msg, &text); i++)
+	p.left_fields = p.msg.fields;
+	for (i = 0; msg_refs_next(&p.msg, &text); i++) {
 		request_one(&p, i, text);
+		p.left_fields = p.msg.fields;
+	}
 	if (p.rq != NULL)
 		p.rq->left = p.left;
 	return 0;

@@ -341,7 +341,8 @@ init_failed(int r, const struct secmem_config *cfg, const char *what)
 {
 	struct rlimit lim = {.rlim_cur = RLIM_INFINITY};
 	char now[32] = "unlimited";
-	size_t want = cfg->reserve_bytes / 1024;
+	size_t want = (cfg->suggest_bytes != 0 ? cfg->suggest_bytes
+	    : cfg->reserve_bytes) / 1024;
 
 	mem.init_error = r;
 	if (r != -ENOMEM && r != -EAGAIN && r != -EPERM) {
@@ -354,8 +355,8 @@ init_failed(int r, const struct secmem_config *cfg, const char *what)
 		(void)snprintf(now, sizeof(now), "%llu KiB",
 		    (unsigned long long)lim.rlim_cur / 1024);
 	(void)snprintf(mem.init_text, sizeof(mem.init_text),
-	    "cannot %s (%s): the first step is %zu KiB, all that is "
-	    "configured %zu KiB, and RLIMIT_MEMLOCK is %s; raise it with "
+	    "cannot %s (%s): the first step is %zu KiB, all that the "
+	    "configuration may need %zu KiB, and RLIMIT_MEMLOCK is %s; raise it with "
 	    "LimitMEMLOCK=%zuK in the service unit, or with \"ulimit -l %zu\" "
 	    "in the shell that starts the agent",
 	    what, strerror(-r), step_of(cfg) / 1024, want, now, want, want);

@@ -40,6 +40,8 @@ enum secmem_backing {
 struct secmem_config {
 	size_t reserve_bytes;	/* address space; upper bound of the arena */
 	size_t step_bytes;	/* growth; a power of two, >= 256 KiB */
+	size_t suggest_bytes;	/* limit to propose where locking fails; 0:
+				 * reserve_bytes */
 	size_t headroom_bytes;	/* kept for SECMEM_LIBRARY, see secmem_alloc */
 	enum secmem_backing backing;
 };

@@ -104,6 +104,26 @@ session_has_room(const struct session *s)
 	return s->waiting < SESSION_WAITING_MAX;
 }
 
+void
+session_count_waiting(struct session *s, int count)
+{
+	s->waiting += (size_t)count;
+	if (s->caller != NULL)
+		s->caller->waiting += (size_t)count;
+}
+
+bool
+session_is_patient(const struct session *s)
+{
+	return s->caller != NULL && s->caller->waiting >= CALLER_WAITING_LIGHT;
+}
+
+bool
+session_waits_too_much(const struct session *s)
+{
+	return s->caller != NULL && s->caller->waiting > CALLER_WAITING_MAX;
+}
+
 bool
 session_is_idle(const struct session *s)
 {

@@ -16,6 +16,7 @@
 
 #include <sys/queue.h>
 
+#include "caller.h"
 #include "clock.h"
 #include "fetch.h"
 #include "frame.h"
@@ -52,8 +53,6 @@ struct session_item {
 	bool is_ready;
 	bool may_tell;		/* an error may be told as it is: the policy
 				 * allows what was asked for by its text */
-	bool asked;		/* the policy may allow it, by a name that
-				 * was not known yet; so it was looked for */
 	enum msg_freshness freshness;
 	int error;
 	uint64_t age_ms;
@@ -72,6 +71,7 @@ TAILQ_HEAD(session_requests, request);
 struct session {
 	struct session_env *env;
 	struct peer *peer;	/* owned */
+	struct caller *caller;	/* the owner's, or NULL: nothing is counted */
 	void (*wake)(void *arg); /* something is ready; never from within */
 	void *arg;
 	bool hello_sent;
@@ -113,6 +113,13 @@ bool session_render(struct session *s, struct out *out);
 
 /* May more input be taken? */
 bool session_has_room(const struct session *s);
+/* count more references wait for the service, or (negative) no longer do. */
+void session_count_waiting(struct session *s, int count);
+/* Do so many of this user wait that others' go first? */
+bool session_is_patient(const struct session *s);
+/* Do so many of this user wait that no more may? */
+bool session_waits_too_much(const struct session *s);
+
 /* Is nothing owed to the client? */
 bool session_is_idle(const struct session *s);
 

@@ -188,16 +188,6 @@ read_logical(struct reader *rd, bool *ret_end)
 
 /* --- what a line says --- */
 
-static void
-fault_section(struct reader *rd)
-{
-	char shown[120];
-
-	settings_fault(rd->faults, rd->line,
-	    "%s: a section is [NAME] or [NAME \"TITLE\"]",
-	    text_printable(rd->text, rd->len, shown, sizeof(shown)));
-}
-
 /* The title out of what follows the name: "TITLE" or nothing. */
 static int
 parse_title(char *rest, const char **ret_title)
@@ -216,32 +206,38 @@ parse_title(char *rest, const char **ret_title)
 	return 0;
 }
 
+/* [NAME] or [NAME "TITLE"]; the title points into text. */
 static int
-parse_section(struct reader *rd, char *text)
+parse_header(char *text, char *name, size_t size, const char **ret_title)
 {
-	char name[40];
-	const char *title;
 	size_t len = strlen(text);
 	size_t name_len;
 
-	if (text[len - 1] != ']') {
-		fault_section(rd);
-		return 0;
-	}
+	if (text[len - 1] != ']')
+		return ERR_BAD_REQUEST;
 	text[len - 1] = '\0';
 	text = trim(text + 1);
 	name_len = strcspn(text, " \t\"");
-	if (name_len == 0 || name_len >= sizeof(name)) {
-		fault_section(rd);
-		return 0;
-	}
+	if (name_len == 0 || name_len >= size)
+		return ERR_BAD_REQUEST;
 	memcpy(name, text, name_len);
 	name[name_len] = '\0';
-	if (parse_title(trim(text + name_len), &title) != 0) {
-		fault_section(rd);
-		return 0;
-	}
-	return rd->ops->section(rd->ops->arg, rd->line, name, title);
+	return parse_title(trim(text + name_len), ret_title);
+}
+
+static int
+parse_section(struct reader *rd, char *text)
+{
+	char shown[120];
+	char name[40];
+	const char *title;
+
+	(void)text_printable(text, strlen(text), shown, sizeof(shown));
+	if (parse_header(text, name, sizeof(name), &title) == 0)
+		return rd->ops->section(rd->ops->arg, rd->line, name, title);
+	settings_fault(rd->faults, rd->line,
+	    "%s: a section is [NAME] or [NAME \"TITLE\"]", shown);
+	return 0;
 }
 
 /* A comment behind a value would become a part of it. */

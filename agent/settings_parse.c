@@ -90,6 +90,7 @@ begin_rule(struct loader *ld, unsigned int line, const char *title)
 	struct title *rules;
 	char shown[SHOWN];
 	size_t i;
+	int r;
 
 	for (i = 0; i < ld->nrules; i++) {
 		if (strcmp(ld->rules[i].text, title) != 0)
@@ -111,8 +112,9 @@ begin_rule(struct loader *ld, unsigned int line, const char *title)
 	ld->nrules++;
 	memset(ld->rule_line, 0, sizeof(ld->rule_line));
 	ld->rule_faulty = false;
-	ld->part = PART_ALLOW;
-	return policy_rule_begin(ld->s->policy, title);
+	if ((r = policy_rule_begin(ld->s->policy, title)) == 0)
+		ld->part = PART_ALLOW;
+	return r;
 }
 
 static int

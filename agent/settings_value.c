@@ -45,8 +45,8 @@ set_string(const char *value, void *target)
 /* --- numbers --- */
 
 int
-settings_value_duration(const struct settings_key *key, const char *value,
-    void *target, char *why, size_t why_size)
+settings_value_duration(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	char low[UNITS_DURATION_LEN];
 	char high[UNITS_DURATION_LEN];
@@ -78,8 +78,8 @@ size_text(uint64_t bytes, char buf[32])
 }
 
 int
-settings_value_size(const struct settings_key *key, const char *value, void *target,
-    char *why, size_t why_size)
+settings_value_size(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	char low[32];
 	char high[32];
@@ -96,8 +96,8 @@ settings_value_size(const struct settings_key *key, const char *value, void *tar
 }
 
 int
-settings_value_count(const struct settings_key *key, const char *value, void *target,
-    char *why, size_t why_size)
+settings_value_count(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	uint64_t n = 0;
 	const char *p = value;
@@ -117,8 +117,8 @@ settings_value_count(const struct settings_key *key, const char *value, void *ta
 }
 
 int
-settings_value_mode(const struct settings_key *key, const char *value, void *target,
-    char *why, size_t why_size)
+settings_value_mode(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	unsigned int mode = 0;
 	const char *p = value;
@@ -133,8 +133,8 @@ settings_value_mode(const struct settings_key *key, const char *value, void *tar
 }
 
 int
-settings_value_bool(const struct settings_key *key, const char *value, void *target,
-    char *why, size_t why_size)
+settings_value_bool(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	static const char *const words[] = {"no", "yes", "false", "true",
 	    "off", "on", "0", "1"};
@@ -151,8 +151,8 @@ settings_value_bool(const struct settings_key *key, const char *value, void *tar
 }
 
 int
-settings_value_level(const struct settings_key *key, const char *value, void *target,
-    char *why, size_t why_size)
+settings_value_level(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	static const char *const names[] = {"error", "warning", "notice",
 	    "info", "debug"};
@@ -174,8 +174,8 @@ settings_value_level(const struct settings_key *key, const char *value, void *ta
 /* --- names of files and of others --- */
 
 int
-settings_value_path(const struct settings_key *key, const char *value, void *target,
-    char *why, size_t why_size)
+settings_value_path(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	(void)key;
 	if (value[0] != '/')
@@ -185,8 +185,8 @@ settings_value_path(const struct settings_key *key, const char *value, void *tar
 }
 
 int
-settings_value_socket(const struct settings_key *key, const char *value, void *target,
-    char *why, size_t why_size)
+settings_value_socket(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	const size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
 
@@ -198,8 +198,8 @@ settings_value_socket(const struct settings_key *key, const char *value, void *t
 }
 
 int
-settings_value_audit(const struct settings_key *key, const char *value, void *target,
-    char *why, size_t why_size)
+settings_value_audit(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	(void)key;
 	if (strcmp(value, "journal") != 0 && strcmp(value, "off") != 0 &&
@@ -210,8 +210,8 @@ settings_value_audit(const struct settings_key *key, const char *value, void *ta
 }
 
 int
-settings_value_group(const struct settings_key *key, const char *value, void *target,
-    char *why, size_t why_size)
+settings_value_group(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	gid_t gid;
 	int r = policy_who_gid(value, &gid);
@@ -238,8 +238,8 @@ checked(settings_check_fn *check, const char *value, void *target, char *why,
 }
 
 int
-settings_value_url(const struct settings_key *key, const char *value, void *target,
-    char *why, size_t why_size)
+settings_value_url(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	char **field = target;
 	size_t len;
@@ -257,24 +257,24 @@ settings_value_url(const struct settings_key *key, const char *value, void *targ
 }
 
 int
-settings_value_proxy(const struct settings_key *key, const char *value, void *target,
-    char *why, size_t why_size)
+settings_value_proxy(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	(void)key;
 	return checked(settings_check_proxy, value, target, why, why_size);
 }
 
 int
-settings_value_pin(const struct settings_key *key, const char *value, void *target,
-    char *why, size_t why_size)
+settings_value_pin(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	(void)key;
 	return checked(settings_check_pin, value, target, why, why_size);
 }
 
 int
-settings_value_listen(const struct settings_key *key, const char *value, void *target,
-    char *why, size_t why_size)
+settings_value_listen(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	(void)key;
 	return checked(settings_check_listen, value, target, why, why_size);
@@ -295,8 +295,8 @@ settings_value_list_free(char **list)
  * whole.
  */
 int
-settings_value_preload(const struct settings_key *key, const char *value, void *target,
-    char *why, size_t why_size)
+settings_value_preload(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
 {
 	struct settings *s =
 	    (struct settings *)(void *)((char *)target - key->offset);

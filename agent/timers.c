@@ -2,13 +2,14 @@
 
 #include "timers.h"
 
-#include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include <event2/event.h>
 
 struct timer {
 	struct event *ev;
+	bool soon;		/* set with 0 ms, and not fired yet */
 	timer_cb *cb;
 	void *arg;
 };
@@ -22,6 +23,7 @@ timer_fired_cb(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	t->soon = false;
 	t->cb(t->arg);
 }
 
@@ -57,18 +59,28 @@ timer_set(struct timer *t, uint64_t ms)
 {
 	struct timeval tv;
 
+	/*
+	 * Adding an event that the loop is about to run takes it off the queue
+	 * again: who asks for "soon" in every turn would never get it.
+	 */
+	if (ms == 0 && t->soon)
+		return;
+	t->soon = ms == 0;
 	if (ms > TIMER_MAX_MS)
 		ms = TIMER_MAX_MS;
 	tv.tv_sec = (time_t)(ms / 1000);
 	tv.tv_usec = (suseconds_t)(ms % 1000 * 1000);
-	/* The heap of a base grows in event_new(); this cannot fail for memory
-	 * unless the arena is exhausted, and then nothing would ever fire. */
+	/*
+	 * The heap of a base grows here.  With the arena exhausted: rather too
+	 * early than never; the callbacks look at the clock or set it again.
+	 */
 	if (event_add(t->ev, &tv) != 0)
-		abort();
+		event_active(t->ev, EV_TIMEOUT, 0);
 }
 
 void
 timer_stop(struct timer *t)
 {
+	t->soon = false;
 	(void)event_del(t->ev);
 }

@@ -22,6 +22,7 @@
 
 #define URL_EXTRA (MSG_ID_MAX + 64) /* path and query that we add */
 #define HOST_MAX 128
+#define HEAD_MAX (256u * 1024) /* of all heads of an answer; curl keeps them */
 #define ERROR_BODY_MAX 8192	/* more of a refusal is not looked at */
 #define KEY_HEADER "X-Api-Key: "
 
@@ -58,8 +59,10 @@ struct upstream_call {
 	struct headers *headers;
 	struct secbuf body;
 	size_t skipped;		/* of a refusal's body, not kept */
+	size_t head_len;	/* of all heads and trailers so far */
 	int body_error;		/* why the body was not taken: ERR_* */
 	bool head_done;		/* curl does not mind one that is cut */
+	bool head_endless;
 };
 
 /* --- process-wide --- */
@@ -323,7 +326,9 @@ done_cb(void *arg, CURL *easy, CURLcode result)
 	(void)arg;
 	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&c);
 	status = status_of(c);
-	if (result == CURLE_OK && !c->head_done)
+	if (c->head_endless)
+		result = CURLE_WEIRD_SERVER_REPLY;
+	else if (result == CURLE_OK && !c->head_done)
 		result = CURLE_PARTIAL_FILE;
 	/* A refusal with an endless body is a refusal. */
 	else if (result == CURLE_WRITE_ERROR && c->body_error == 0)
@@ -377,6 +382,11 @@ header_cb(char *data, size_t one, size_t len, void *arg)
 	struct upstream_call *c = arg;
 
 	(void)one;
+	c->head_len += len;
+	if (c->head_len > HEAD_MAX) {
+		c->head_endless = true;
+		return 0;
+	}
 	if (len > 0 && (data[0] == '\r' || data[0] == '\n'))
 		c->head_done = true;
 	else if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)

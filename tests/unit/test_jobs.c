@@ -127,8 +127,8 @@ begin(struct fixture *f, unsigned int i, bool waited)
 	(void)snprintf(id, sizeof(id), "s-%u", i);
 	req.id = unit_view(id);
 	owners[i] = (struct owner){ f, &f->done[i] };
-	assert_int_equal(jobs_start(f->js, &req, waited, job_done, &owners[i],
-	    &job), 0);
+	assert_int_equal(jobs_start(f->js, &req, waited ? JOB_FIRST
+	    : JOB_NOBODY, job_done, &owners[i], &job), 0);
 	assert_non_null(job);
 	memset(id, 'X', sizeof(id));	/* it was copied */
 	return job;
@@ -223,8 +223,8 @@ test_what_callers_wait_for_goes_first_in_order_of_coming(void **state)
 	(void)begin(f, 2, false);
 	(void)begin(f, 3, true);
 	late = begin(f, 4, false);
-	job_set_waited(late, true);
-	job_set_waited(late, true);
+	job_set_waited(late, JOB_FIRST);
+	job_set_waited(late, JOB_FIRST);
 	while (f->ended < 5) {
 		fake_time_run();
 		fake_upstream_answer(&f->fu, fake_upstream_first(&f->fu),
@@ -242,7 +242,7 @@ test_one_that_nobody_waits_for_any_more_steps_back(void **state)
 	struct job *first = begin(f, 0, true);
 
 	(void)begin(f, 1, true);
-	job_set_waited(first, false);
+	job_set_waited(first, JOB_NOBODY);
 	fake_time_run();
 	assert_string_equal(fake_upstream_first(&f->fu)->id, "s-1");
 	answer(f, 0, 200);
@@ -312,7 +312,7 @@ test_id_that_is_too_long_is_refused(void **state)
 	};
 	struct job *job;
 
-	assert_int_equal(jobs_start(f->js, &req, true, job_done, f, &job),
+	assert_int_equal(jobs_start(f->js, &req, JOB_FIRST, job_done, f, &job),
 	    ERR_BAD_REQUEST);
 }
 

@@ -715,7 +715,8 @@ test_slow_name_server_blocks_nobody(void **state)
 	run_ms(&cl, 100);
 	cl.up->ops->cancel(cl.up, call);
 	client_done(&cl);
-	assert_in_range(boot_ms() - start, 300, 1200);
+	/* curl's timers may end a little early */
+	assert_in_range(boot_ms() - start, 250, 1600);
 	/* The threads still hold memory of the arena. */
 	fake_sleep_ms(1700);
 }

@@ -1,0 +1,346 @@
+"""A client of the local protocol, written from proto/PROTOCOL.md alone.
+
+It shares nothing with the C code. Frames are built and taken apart here byte
+by byte, so that tests can also send what no client should.
+"""
+
+import socket
+import struct
+import time
+
+VERSION = 1
+HEADER = struct.Struct(">IBBHQ")
+MAX_TO_AGENT = 0x110000
+MAX_FROM_AGENT = 0x1010000
+
+MORE = 0x0001
+FD = 0x0002
+
+# Messages (section 4)
+HELLO, PING, GET, LIST, STATUS, REFRESH, PURGE = range(0x01, 0x08)
+A_HELLO, RESULT, ROWS, STATS, DONE, ERROR_MSG = range(0x80, 0x86)
+
+# Fields (section 3): tag -> (name, type)
+FIELDS = {
+    0x0001: ("DEADLINE_MS", "u64"),
+    0x0002: ("MAX_AGE_MS", "u64"),
+    0x0003: ("MAX_STALE_MS", "u64"),
+    0x0004: ("TERMS", "u32"),
+    0x0010: ("REF", "text"),
+    0x0011: ("ALL", "u8"),
+    0x0012: ("KIND", "u8"),
+    0x0020: ("INDEX", "u16"),
+    0x0021: ("ERROR", "u16"),
+    0x0022: ("MESSAGE", "text"),
+    0x0023: ("FRESHNESS", "u8"),
+    0x0024: ("AGE_MS", "u64"),
+    0x0025: ("ID", "text"),
+    0x0026: ("NAME", "text"),
+    0x0027: ("VERSION", "u64"),
+    0x0028: ("UPDATED_AT", "time"),
+    0x0029: ("EXPIRES_AT", "time"),
+    0x002a: ("CONTENT", "u8"),
+    0x002f: ("VALUE", "bytes"),
+    0x0030: ("ROW", "fields"),
+    0x0040: ("STAT", "fields"),
+    0x0041: ("STAT_NAME", "text"),
+    0x0042: ("STAT_UINT", "u64"),
+    0x0043: ("STAT_TEXT", "text"),
+    0x0050: ("PROTOCOL", "u16"),
+    0x0051: ("BUILD", "text"),
+    0x0052: ("COUNT", "u64"),
+    0x0053: ("FAILED", "u64"),
+}
+TAGS = {name: tag for tag, (name, _) in FIELDS.items()}
+REPEATED = {"REF", "ROW", "STAT"}
+PACK = {"u8": ">B", "u16": ">H", "u32": ">I", "u64": ">Q", "time": ">q"}
+
+ONLY_IF_CACHED = 1
+FRESH = 2
+
+FRESHNESS = {1: "fresh", 2: "stale", 3: "expired"}
+ERRORS = {
+    1: "bad-request", 2: "not-found", 3: "ambiguous", 4: "denied",
+    5: "expired", 6: "unauthorized", 7: "insufficient-scope",
+    8: "rate-limited", 9: "upstream-unavailable", 10: "upstream-error",
+    11: "too-large", 12: "busy", 13: "timeout", 14: "unsupported",
+    15: "internal",
+}
+
+
+class Malformed(Exception):
+    """The agent broke the protocol."""
+
+
+class Closed(Exception):
+    """The agent closed the connection."""
+
+
+def raw_field(tag, content):
+    return struct.pack(">HI", tag, len(content)) + content
+
+
+def field(name, value):
+    tag = TAGS[name]
+    kind = FIELDS[tag][1]
+    if kind in PACK:
+        return raw_field(tag, struct.pack(PACK[kind], value))
+    if kind == "text":
+        return raw_field(tag, value.encode() if isinstance(value, str)
+                         else value)
+    if kind == "fields":
+        return raw_field(tag, fields(value))
+    return raw_field(tag, value)
+
+
+def fields(pairs):
+    return b"".join(field(name, value) for name, value in pairs)
+
+
+def frame(kind, body=b"", rid=1, flags=0, version=VERSION, length=None):
+    if length is None:
+        length = len(body)
+    return HEADER.pack(length, version, kind, flags, rid) + body
+
+
+def parse_fields(body):
+    """[(name, value)] in order; unknown tags are skipped, critical ones not."""
+    out, pos, seen = [], 0, set()
+    while pos < len(body):
+        if len(body) - pos < 6:
+            raise Malformed("a field's head is cut")
+        tag, length = struct.unpack_from(">HI", body, pos)
+        pos += 6
+        if length > len(body) - pos:
+            raise Malformed(f"field {tag:#06x} reaches past the end")
+        content = body[pos:pos + length]
+        pos += length
+        if tag not in FIELDS:
+            if tag >= 0x8000:
+                raise Malformed(f"unknown critical field {tag:#06x}")
+            continue
+        name, kind = FIELDS[tag]
+        if name not in REPEATED:
+            if name in seen:
+                raise Malformed(name + " comes twice")
+            seen.add(name)
+        if kind in PACK:
+            if length != struct.calcsize(PACK[kind]):
+                raise Malformed(f"{name} has {length} bytes")
+            value = struct.unpack(PACK[kind], content)[0]
+        elif kind == "text":
+            value = content.decode("utf-8")
+            if "\0" in value:
+                raise Malformed(name + " holds NUL")
+        elif kind == "fields":
+            value = parse_fields(content)
+        else:
+            value = content
+        out.append((name, value))
+    if any(name == "VALUE" for name, _ in out[:-1]):
+        raise Malformed("VALUE is not last")
+    return out
+
+
+class Frame:
+    def __init__(self, head, body):
+        self.length, self.version, self.type, self.flags, self.id = \
+            HEADER.unpack(head)
+        self.body = body
+        self.fields = parse_fields(body)
+        self.map = dict(self.fields)
+
+    @property
+    def more(self):
+        return bool(self.flags & MORE)
+
+    @property
+    def error(self):
+        """Name of the error in it, or None."""
+        n = self.map.get("ERROR")
+        return None if n is None else ERRORS.get(n, "internal")
+
+    @property
+    def freshness(self):
+        return FRESHNESS.get(self.map.get("FRESHNESS"))
+
+    def __getattr__(self, name):
+        if name.isupper():
+            return self.map.get(name)
+        raise AttributeError(name)
+
+    def __repr__(self):
+        shown = [(n, "…" if n == "VALUE" else v) for n, v in self.fields]
+        return f"<{self.type:#04x} id {self.id} flags {self.flags:#x} {shown}>"
+
+
+class Wire:
+    """One connection. Checks of every frame what the protocol promises."""
+
+    def __init__(self, path, timeout=20, rcvbuf=None):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        if rcvbuf:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        self.timeout = timeout
+        self.sock.settimeout(timeout)
+        self.sock.connect(path)
+        self.data = bytearray()
+        self.hello = None
+        self.next_id = 1
+        self.waiting = []       # frames that somebody else waits for
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def close(self):
+        self.sock.close()
+
+    def send_raw(self, data):
+        self.sock.sendall(data)
+
+    def send(self, kind, body=b"", rid=None, flags=0):
+        if rid is None:
+            rid = self.next_id
+            self.next_id += 1
+        self.send_raw(frame(kind, body, rid, flags))
+        return rid
+
+    def _fill(self, n, deadline):
+        while len(self.data) < n:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("no answer from the agent in time")
+            self.sock.settimeout(left)
+            try:
+                got = self.sock.recv(65536)
+            except ConnectionResetError:
+                got = b""
+            if not got:
+                raise Closed()
+            self.data += got
+
+    def recv(self, timeout=None, hello=False):
+        """The next frame. The agent's HELLO is checked and passed over."""
+        deadline = time.monotonic() + (timeout or self.timeout)
+        while True:
+            self._fill(16, deadline)
+            head = bytes(self.data[:16])
+            length, version, kind, _, rid = HEADER.unpack(head)
+            if version != VERSION:
+                raise Malformed(f"version {version}")
+            if length > MAX_FROM_AGENT:
+                raise Malformed(f"{length} bytes in one frame")
+            if kind < 0x80:
+                raise Malformed(f"type {kind:#x} has the wrong direction")
+            self._fill(16 + length, deadline)
+            f = Frame(head, bytes(self.data[16:16 + length]))
+            del self.data[:16 + length]
+            if self.hello is None:
+                if f.type != A_HELLO or rid != 0:
+                    raise Malformed(f"the first frame is no HELLO: {f}")
+                self.hello = f
+                if hello:
+                    return f
+                continue
+            if f.type == A_HELLO:
+                raise Malformed("a second HELLO")
+            return f
+
+    def recv_for(self, rid, timeout=None):
+        """The next frame with this id; others are kept."""
+        for i, f in enumerate(self.waiting):
+            if f.id == rid:
+                return self.waiting.pop(i)
+        while True:
+            f = self.recv(timeout)
+            if f.id == rid:
+                return f
+            self.waiting.append(f)
+
+    def all_for(self, rid, timeout=None):
+        """All frames of an answer."""
+        out = []
+        while not out or out[-1].more:
+            out.append(self.recv_for(rid, timeout))
+        return out
+
+    def at_end(self, timeout=10):
+        """The frames that still come before the agent closes."""
+        out = []
+        try:
+            while True:
+                out.append(self.recv(timeout))
+        except Closed:
+            return out
+
+    # -- whole requests --
+
+    def get_body(self, *refs, deadline_ms=None, max_age_ms=None,
+                 max_stale_ms=None, terms=None):
+        body = b""
+        for name, v in (("DEADLINE_MS", deadline_ms),
+                        ("MAX_AGE_MS", max_age_ms),
+                        ("MAX_STALE_MS", max_stale_ms), ("TERMS", terms)):
+            if v is not None:
+                body += field(name, v)
+        return body + b"".join(field("REF", r) for r in refs)
+
+    def send_get(self, *refs, **terms):
+        return self.send(GET, self.get_body(*refs, **terms))
+
+    def get_many(self, *refs, timeout=None, **terms):
+        """RESULT frames in the order of refs."""
+        rid = self.send_get(*refs, **terms)
+        out = [None] * len(refs)
+        for f in self.all_for(rid, timeout):
+            if f.type == ERROR_MSG:
+                return f
+            if f.type != RESULT:
+                raise Malformed(f"{f} answers a GET")
+            if f.INDEX is None or out[f.INDEX] is not None:
+                raise Malformed(f"index of {f}")
+            out[f.INDEX] = f
+        if None in out:
+            raise Malformed("a reference was not answered")
+        return out
+
+    def get(self, ref, timeout=None, **terms):
+        r = self.get_many(ref, timeout=timeout, **terms)
+        return r if isinstance(r, Frame) else r[0]
+
+    def ping(self, timeout=None):
+        f = self.recv_for(self.send(PING), timeout)
+        if f.type != DONE:
+            raise Malformed(f"{f} answers a PING")
+        return f
+
+    def status(self):
+        """{name: number, text or None}"""
+        out = {}
+        for f in self.all_for(self.send(STATUS)):
+            if f.type != STATS:
+                raise Malformed(f"{f} answers a STATUS")
+            for name, stat in f.fields:
+                s = dict(stat) if name == "STAT" else {}
+                if "STAT_NAME" in s:
+                    out[s["STAT_NAME"]] = s.get("STAT_UINT",
+                                                s.get("STAT_TEXT"))
+        return out
+
+    def list(self, kind=None, **terms):
+        """(rows, the last frame), or an ERROR frame."""
+        body = self.get_body(**terms)
+        if kind is not None:
+            body += field("KIND", kind)
+        frames = self.all_for(self.send(LIST, body))
+        rows = []
+        for f in frames:
+            if f.type == ERROR_MSG:
+                return f
+            if f.type != ROWS:
+                raise Malformed(f"{f} answers a LIST")
+            rows += [dict(v) for n, v in f.fields if n == "ROW"]
+        return rows, frames[-1]
