@@ -292,6 +292,9 @@ conn_take(struct conn *c, const uint8_t *p, size_t len, const struct now *now,
 			conn_render(c);
 		}
 	}
+	/* what is in part now began after that which was just completed */
+	if (used > 0)
+		c->partial_boot_ms = 0;
 	conn_flush(c);
 	return used;
 }

@@ -14,7 +14,7 @@
 
 /* Besides the clients': transfers, logs, lock files, the loop's own. */
 #define SPARE_DESCRIPTORS 128
-/* Of a client: its socket, and its pidfd. */
+/* Of a client: its socket and, before Linux 6.5, its pidfd. */
 #define CLIENT_DESCRIPTORS 2
 
 static int

@@ -78,7 +78,8 @@ tear_down(void **state)
 static void
 renew(struct fixture *f, enum ref_kind kind, bool waited)
 {
-	assert_int_equal(names_renew(f->names, kind, waited, &fake_now), 0);
+	assert_int_equal(names_renew(f->names, kind, waited ? JOB_FIRST
+	    : JOB_NOBODY, &fake_now), 0);
 }
 
 static void

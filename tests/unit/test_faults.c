@@ -1,0 +1,610 @@
+/*
+ * What happens without memory: a scenario runs again and again, each time
+ * with another allocation failing, until it gets through without one that
+ * fails.  Nothing may crash, hang, leak, or be answered twice; what is
+ * answered may be an error.
+ *
+ * malloc(3) and its kin are wrapped by the linker, within the daemon's code
+ * and the tests', as are the two ways into secret memory; libraries have
+ * theirs.
+ */
+#include "config.h"
+
+#include "fake_upstream.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "audit.h"
+#include "err.h"
+#include "fake_time.h"
+#include "limit.h"
+#include "listing.h"
+#include "peer.h"
+#include "policy.h"
+#include "preload.h"
+#include "session.h"
+#include "settings.h"
+
+#define SECOND 1000u
+#define SECRET(text) "qapi://secrets/" text
+#define ROUNDS 5000u	/* no scenario allocates as often as that */
+
+/* --- the allocators --- */
+
+static bool armed;		/* only while the code under test runs */
+static unsigned int fail_at;	/* this allocation fails; 0: none */
+static bool fail_on;		/* and all that follow */
+static unsigned int count;
+static unsigned int failed;
+static long outstanding;	/* plain allocations that were not freed */
+
+void *__real_malloc(size_t len);
+void *__real_calloc(size_t n, size_t len);
+void *__real_realloc(void *p, size_t len);
+void __real_free(void *p);
+char *__real_strdup(const char *s);
+int __real_secmem_alloc(struct secmem *sm, size_t len, enum secmem_use use);
+int __real_secbuf_append(struct secbuf *b, const void *src, size_t len);
+
+void *__wrap_malloc(size_t len);
+void *__wrap_calloc(size_t n, size_t len);
+void *__wrap_realloc(void *p, size_t len);
+void __wrap_free(void *p);
+char *__wrap_strdup(const char *s);
+int __wrap_secmem_alloc(struct secmem *sm, size_t len, enum secmem_use use);
+int __wrap_secbuf_append(struct secbuf *b, const void *src, size_t len);
+
+static bool
+fails(void)
+{
+	if (!armed)
+		return false;
+	count++;
+	if (fail_at == 0 || count < fail_at || (count > fail_at && !fail_on))
+		return false;
+	failed++;
+	return true;
+}
+
+void *
+__wrap_malloc(size_t len)
+{
+	void *p = fails() ? NULL : __real_malloc(len);
+
+	outstanding += p != NULL;
+	return p;
+}
+
+void *
+__wrap_calloc(size_t n, size_t len)
+{
+	void *p = fails() ? NULL : __real_calloc(n, len);
+
+	outstanding += p != NULL;
+	return p;
+}
+
+void *
+__wrap_realloc(void *old, size_t len)
+{
+	void *p = fails() ? NULL : __real_realloc(old, len);
+
+	outstanding += old == NULL && p != NULL;
+	return p;
+}
+
+char *
+__wrap_strdup(const char *s)
+{
+	char *p = fails() ? NULL : __real_strdup(s);
+
+	outstanding += p != NULL;
+	return p;
+}
+
+void
+__wrap_free(void *p)
+{
+	outstanding -= p != NULL;
+	__real_free(p);
+}
+
+int
+__wrap_secmem_alloc(struct secmem *sm, size_t len, enum secmem_use use)
+{
+	return fails() ? ERR_NOMEM : __real_secmem_alloc(sm, len, use);
+}
+
+int
+__wrap_secbuf_append(struct secbuf *b, const void *src, size_t len)
+{
+	return fails() ? ERR_NOMEM : __real_secbuf_append(b, src, len);
+}
+
+/* --- the daemon's core, built and taken down each round --- */
+
+struct core {
+	struct fake_upstream fu;
+	struct fetch *fetch;
+	struct metrics metrics;
+	struct settings settings;
+	struct session_env env;
+	struct session s;
+	bool open;
+	struct out *out;
+	struct preload *preload;
+	unsigned int preloaded;
+	int fds[2];
+};
+
+static uint8_t rx[4u << 20];
+
+static bool
+reload_key(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+static void
+ignore(void *arg)
+{
+	(void)arg;
+}
+
+/* What the test brings along; it does not fail. */
+static void
+core_prepare(struct core *c)
+{
+	static char value[3000];
+	char why[512];
+
+	memset(c, 0, sizeof(*c));
+	memset(value, 'v', sizeof(value) - 1);
+	fake_time_reset();
+	fake_upstream_init(&c->fu);
+	c->fu.page_size = 2;
+	fake_upstream_add(&c->fu, REF_SECRET, "sec_1", "db/prod", "one");
+	fake_upstream_add(&c->fu, REF_SECRET, "sec_2", "web", value);
+	fake_upstream_add(&c->fu, REF_SECRET, "sec_3", "gone", "x")->status =
+	    404;
+	fake_upstream_add(&c->fu, REF_KEY, "key_1", "sign", "pub");
+	c->settings.policy = policy_new(false);
+	c->settings.url = strdup("https://service.example");
+	c->settings.max_memory = 1u << 20;
+	c->settings.preload_wait_ms = 30 * SECOND;
+	c->env = (struct session_env){
+		.settings = &c->settings, .policy_generation = 1,
+		.metrics = &c->metrics,
+		.audit = audit_new("off", why, sizeof(why)),
+		.limit = limit_new(0),
+	};
+	assert_true(c->settings.policy != NULL && c->settings.url != NULL);
+	assert_true(c->env.audit != NULL && c->env.limit != NULL);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK |
+	    SOCK_CLOEXEC, 0, c->fds), 0);
+}
+
+static bool
+core_build(struct core *c)
+{
+	const struct fetch_config cfg = {
+		.cache = {
+			.max_bytes = 1u << 20,
+			.refresh_interval_ms = 300 * SECOND,
+			.refresh_lead_ms = 60 * SECOND,
+			.reread_interval_ms = 86400 * SECOND,
+			.max_stale_ms = 86400 * SECOND,
+			.negative_ttl_ms = 10 * SECOND,
+			.idle_evict_ms = 86400 * SECOND,
+		},
+		.unauthorized_grace_ms = 300 * SECOND, .max_in_flight = 4,
+	};
+	const struct fetch_hooks hooks = {
+		.reload_key = reload_key, .state_changed = ignore,
+		.wiped = ignore,
+	};
+	struct peer *peer;
+
+	c->fetch = fetch_new(NULL, &c->fu.up, &cfg, &hooks, &c->metrics);
+	c->env.fetch = c->fetch;
+	c->out = c->fetch != NULL ? out_new() : NULL;
+	peer = c->out != NULL ? peer_new_fake(0, 0, NULL, 0, NULL, NULL)
+	    : NULL;
+	if (peer == NULL)
+		return false;
+	session_init(&c->s, &c->env, peer, ignore, c);
+	c->open = true;
+	return true;
+}
+
+static void
+core_take_down(struct core *c)
+{
+	armed = false;
+	preload_free(c->preload);
+	if (c->open)
+		session_done(&c->s);
+	out_free(c->out);
+	fetch_free(c->fetch);
+	fake_upstream_done(&c->fu);
+	assert_int_equal(fake_time_timers(), 0);
+	audit_free(c->env.audit);
+	limit_free(c->env.limit);
+	policy_free(c->settings.policy);
+	free(c->settings.url);
+	(void)close(c->fds[0]);
+	(void)close(c->fds[1]);
+}
+
+/* --- a client that looks at everything that comes --- */
+
+struct answers {
+	unsigned int results;
+	unsigned int values;
+	unsigned int errors;
+	unsigned int lists;	/* last frames of one */
+	unsigned int done;
+};
+
+/* False if the connection would have to be closed, for want of memory. */
+static bool
+flush(struct core *c, size_t *len)
+{
+	struct out_backlog *b = NULL;
+	int r = out_flush(c->out, c->fds[0], &b);
+	ssize_t n;
+
+	do {
+		n = read(c->fds[1], rx + *len, sizeof(rx) - *len);
+		*len += n > 0 ? (size_t)n : 0;
+		if (b != NULL)
+			r = out_backlog_send(&b, c->fds[0]);
+	} while (b != NULL || n > 0);
+	assert_true(r == 0 || r == ERR_NOMEM);
+	return r == 0;
+}
+
+static bool
+collect(struct core *c, struct answers *a)
+{
+	size_t len = 0, pos = 0;
+	struct msg_result r;
+	struct frame frame;
+	bool more = true, whole = flush(c, &len);
+
+	while (more && whole) {
+		more = session_render(&c->s, c->out);
+		whole = flush(c, &len);
+	}
+	while (pos < len && frame_cut(rx + pos, len - pos, FRAME_ANSWER_MAX,
+	    &frame) == 0) {
+		pos += frame.total;
+		if (frame.type == FRAME_RESULT) {
+			assert_int_equal(msg_result_decode(frame.body, &r),
+			    0);
+			a->results++;
+			a->values += r.error == 0;
+		} else if (frame.type == FRAME_ERROR) {
+			a->errors++;
+		} else if (frame.type == FRAME_ROWS) {
+			a->lists += frame.flags == 0;
+		} else if (frame.type == FRAME_DONE) {
+			a->done++;
+		}
+	}
+	if (whole)
+		assert_int_equal(pos, len);
+	return whole;
+}
+
+static void
+handle(struct core *c, const struct wr *wr)
+{
+	struct frame frame;
+
+	assert_false(wr->failed);
+	assert_int_equal(frame_cut(wr->p, wr->len, FRAME_REQUEST_MAX,
+	    &frame), 0);
+	assert_int_equal(session_handle(&c->s, &frame, &fake_now, c->out), 0);
+}
+
+static void
+send_refs(struct core *c, uint8_t type, uint64_t id,
+    const char *const *refs, size_t n)
+{
+	static uint8_t buf[4096];
+	struct msg_terms terms;
+	struct wr wr;
+	size_t i, start;
+
+	msg_terms_init(&terms);
+	terms.deadline_ms = 60 * SECOND;
+	wr_init(&wr, buf, sizeof(buf));
+	start = msg_refs_begin(&wr, type, id, &terms, n == 0);
+	for (i = 0; i < n; i++)
+		msg_refs_add(&wr, refs[i], strlen(refs[i]));
+	frame_end(&wr, start, 0);
+	handle(c, &wr);
+}
+
+static void
+send_list(struct core *c, uint64_t id)
+{
+	static uint8_t buf[256];
+	struct msg_list m = { .kind = 0 };
+	struct wr wr;
+
+	msg_terms_init(&m.terms);
+	wr_init(&wr, buf, sizeof(buf));
+	msg_list_encode(&wr, id, &m);
+	handle(c, &wr);
+}
+
+/* The service is the test's, and does not run out of memory. */
+static void
+serve(struct core *c)
+{
+	struct upstream_call *call;
+	unsigned int n = 0;
+
+	fake_time_run();
+	while ((call = fake_upstream_first(&c->fu)) != NULL) {
+		assert_true(++n < 10000);
+		fake_upstream_answer_table(&c->fu, call);
+		fake_time_run();
+	}
+}
+
+static void
+pass(struct core *c, uint64_t ms)
+{
+	uint64_t end = fake_now.boot_ms + ms, step;
+
+	serve(c);
+	while (fake_now.boot_ms < end) {
+		step = fake_time_next();
+		if (step > end - fake_now.boot_ms)
+			step = end - fake_now.boot_ms;
+		fake_time_pass(step);
+		serve(c);
+	}
+}
+
+/* --- scenarios: true once nothing failed in them --- */
+
+static bool
+reads(struct core *c)
+{
+	static const char *const refs[] = {
+		SECRET("db/prod"), SECRET("web"), SECRET("gone"),
+		SECRET("missing"), SECRET("sec_1?version=1"), "bad",
+		"qapi://keys/sign/public?format=pem", SECRET("sec_1"),
+		SECRET("sec_9"),
+	};
+	const size_t n = UNIT_COUNT(refs);
+	struct answers a = { 0 };
+	bool whole = true;
+
+	if (!core_build(c))
+		return false;
+	send_refs(c, FRAME_GET, 1, refs, n);
+	whole &= collect(c, &a);
+	pass(c, 61 * SECOND);	/* the deadline, whatever happens */
+	whole &= collect(c, &a);
+	/* and again out of the cache, as far as it got there */
+	send_refs(c, FRAME_GET, 2, refs, n);
+	pass(c, 61 * SECOND);
+	whole &= collect(c, &a);
+	if (whole)
+		assert_int_equal(a.results + n * a.errors, 2 * n);
+	assert_int_equal(c->s.waiting, 0);
+	return failed == 0 && a.values == 10;
+}
+
+static bool
+refreshes(struct core *c)
+{
+	static const char *const refs[] = { SECRET("db/prod"), SECRET("web") };
+	struct answers a = { 0 };
+	bool whole = true;
+
+	if (!core_build(c))
+		return false;
+	send_refs(c, FRAME_GET, 1, refs, 2);
+	pass(c, 61 * SECOND);
+	send_refs(c, FRAME_REFRESH, 2, refs, 2);
+	serve(c);
+	whole &= collect(c, &a);
+	send_refs(c, FRAME_REFRESH, 3, NULL, 0);
+	/* emptied while it is being read */
+	fake_time_run();
+	send_refs(c, FRAME_PURGE, 4, refs, 2);
+	pass(c, 61 * SECOND);
+	whole &= collect(c, &a);
+	c->fu.mode = FAKE_NO_CONNECTION;
+	send_refs(c, FRAME_REFRESH, 5, refs, 2);
+	pass(c, 400 * SECOND);
+	c->fu.mode = FAKE_OK;
+	send_refs(c, FRAME_PURGE, 6, NULL, 0);
+	pass(c, 61 * SECOND);
+	whole &= collect(c, &a);
+	if (whole)
+		assert_true(a.results + a.done + a.errors >= 7);
+	assert_int_equal(c->s.waiting, 0);
+	return failed == 0 && whole;
+}
+
+static bool
+lists(struct core *c)
+{
+	struct answers a = { 0 };
+	bool whole = true;
+
+	if (!core_build(c))
+		return false;
+	send_list(c, 1);
+	pass(c, 61 * SECOND);
+	whole &= collect(c, &a);
+	send_list(c, 2);
+	pass(c, 400 * SECOND);
+	whole &= collect(c, &a);
+	send_list(c, 3);
+	pass(c, 61 * SECOND);
+	whole &= collect(c, &a);
+	if (whole)
+		assert_int_equal(a.lists + a.errors, 3);
+	return failed == 0 && a.lists == 3;
+}
+
+/* A reader who takes nothing: what is owed becomes a backlog. */
+static bool
+backlogs(struct core *c)
+{
+	static const char *refs[64];
+	struct out_backlog *b = NULL;
+	int size = 4096, r;
+	size_t i;
+
+	if (!core_build(c))
+		return false;
+	(void)setsockopt(c->fds[0], SOL_SOCKET, SO_SNDBUF, &size,
+	    sizeof(size));
+	for (i = 0; i < UNIT_COUNT(refs); i++)
+		refs[i] = SECRET("web");
+	send_refs(c, FRAME_GET, 1, refs, UNIT_COUNT(refs));
+	pass(c, 61 * SECOND);
+	(void)session_render(&c->s, c->out);
+	r = out_flush(c->out, c->fds[0], &b);
+	assert_true(r == 0 || r == ERR_AGAIN || r == ERR_NOMEM);
+	assert_int_equal(r == ERR_AGAIN, b != NULL);
+	assert_true(out_is_empty(c->out));
+	out_backlog_free(b);
+	return failed == 0 && r == ERR_AGAIN;
+}
+
+static void
+preload_done(void *arg, const char *missing)
+{
+	struct core *c = arg;
+
+	(void)missing;
+	c->preloaded++;
+}
+
+static bool
+preloads(struct core *c)
+{
+	static char names[][16] = { "db/prod", "web", "gone" };
+	static char *list[] = { names[0], names[1], names[2], NULL };
+
+	if (!core_build(c))
+		return false;
+	c->settings.preload = list;
+	c->settings.npreload = 3;
+	c->preload = preload_new(NULL, c->fetch, &c->settings, preload_done,
+	    c);
+	if (c->preload == NULL)
+		return false;
+	pass(c, 61 * SECOND);
+	assert_int_equal(c->preloaded, 1);
+	return failed == 0;
+}
+
+/* --- rounds --- */
+
+static void
+run(bool (*scenario)(struct core *c), bool all_after)
+{
+	static struct core c;
+	struct secmem_stats stats;
+	long before = outstanding;
+	unsigned int n;
+	bool through = false;
+
+	for (n = 1; !through; n++) {
+		assert_true(n < ROUNDS);
+		core_prepare(&c);
+		count = failed = 0;
+		fail_at = n;
+		fail_on = all_after;
+		armed = true;
+		through = scenario(&c);
+		armed = false;
+		through &= failed == 0;
+		core_take_down(&c);
+		secmem_get_stats(&stats);
+		if (outstanding != before || stats.used_bytes != 0)
+			print_error("allocation %u of %u\n", n, count);
+		assert_int_equal(outstanding, before);
+		assert_int_equal(stats.used_bytes, 0);
+		/* the first that fails nothing is the last */
+		assert_true(through || failed > 0);
+	}
+	print_message("%u allocations\n", n - 2);
+	assert_true(n > 10);
+}
+
+static void
+test_reads_without_memory(void **state)
+{
+	(void)state;
+	run(reads, false);
+}
+
+static void
+test_refreshes_and_purges_without_memory(void **state)
+{
+	(void)state;
+	run(refreshes, false);
+}
+
+static void
+test_lists_without_memory(void **state)
+{
+	(void)state;
+	run(lists, false);
+}
+
+static void
+test_backlogs_without_memory(void **state)
+{
+	(void)state;
+	run(backlogs, false);
+}
+
+static void
+test_preload_without_memory(void **state)
+{
+	(void)state;
+	run(preloads, false);
+}
+
+/* Not one allocation, but every one from some moment on. */
+static void
+test_memory_that_stays_away(void **state)
+{
+	(void)state;
+	run(reads, true);
+	run(refreshes, true);
+	run(lists, true);
+	run(backlogs, true);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reads_without_memory),
+		cmocka_unit_test(test_refreshes_and_purges_without_memory),
+		cmocka_unit_test(test_lists_without_memory),
+		cmocka_unit_test(test_backlogs_without_memory),
+		cmocka_unit_test(test_preload_without_memory),
+		cmocka_unit_test(test_memory_that_stays_away),
+	};
+
+	return cmocka_run_group_tests(tests, unit_secmem_setup,
+	    unit_secmem_teardown);
+}
