@@ -60,3 +60,14 @@ limit_take(struct limit *l, uid_t uid, const struct now *now)
 	b->tokens_milli -= 1000;
 	return true;
 }
+
+void
+limit_spend(struct limit *l, uid_t uid, unsigned int n)
+{
+	struct limit_bucket *b = &l->buckets[uid % LIMIT_SLOTS];
+	uint64_t milli = (uint64_t)n * 1000;
+
+	if (l->per_second != 0)
+		b->tokens_milli -= milli < b->tokens_milli
+		    ? milli : b->tokens_milli;
+}

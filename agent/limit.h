@@ -20,4 +20,7 @@ void limit_free(struct limit *l);
 /* Take one token of this user; false if none is left. */
 bool limit_take(struct limit *l, uid_t uid, const struct now *now);
 
+/* Take up to n more of what is left, after limit_take() said yes. */
+void limit_spend(struct limit *l, uid_t uid, unsigned int n);
+
 #endif /* AGENT_LIMIT_H */

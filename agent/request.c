@@ -10,6 +10,7 @@
 #include "err.h"
 #include "field.h"
 #include "hash.h"
+#include "limit.h"
 #include "list.h"
 #include "lookup.h"
 #include "msg.h"

@@ -103,6 +103,24 @@ test_highest_rate_does_not_overflow(void **state)
 	limit_free(l);
 }
 
+static void
+test_spending_takes_what_is_left_and_no_more(void **state)
+{
+	struct limit *l = limit_new(10);
+
+	(void)state;
+	assert_int_equal(take(l, 1000, 50000, 1), 1);
+	limit_spend(l, 1000, 4);
+	assert_int_equal(take(l, 1000, 50000, 25), 5);
+	limit_spend(l, 1000, UINT_MAX);
+	assert_int_equal(take(l, 1000, 50100, 25), 1);
+	limit_free(l);
+	l = limit_new(0);
+	limit_spend(l, 1000, UINT_MAX);
+	assert_int_equal(take(l, 1000, 50000, 25), 25);
+	limit_free(l);
+}
+
 int
 main(void)
 {
@@ -113,6 +131,7 @@ main(void)
 		cmocka_unit_test(test_idle_user_does_not_save_up),
 		cmocka_unit_test(test_asking_often_does_not_lose_fractions),
 		cmocka_unit_test(test_one_user_does_not_use_up_another),
+		cmocka_unit_test(test_spending_takes_what_is_left_and_no_more),
 		cmocka_unit_test(test_highest_rate_does_not_overflow),
 	};
 
