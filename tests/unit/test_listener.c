@@ -349,7 +349,7 @@ test_accepts_a_bounded_number_at_once(void **state)
 		assert_true(fds[i] >= 0);
 	}
 	assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
-	assert_int_equal(naccepted, 64);
+	assert_int_equal(naccepted, 16);
 	loop();
 	assert_int_equal(naccepted, 100);
 	for (i = 0; i < UNIT_COUNT(fds); i++)
