@@ -264,7 +264,8 @@ agent_build_sockets(struct agent *a)
 	a->env.audit = a->audit;
 	a->env.metrics = &a->metrics;
 	a->env.limit = limit_new(s->max_requests_per_second);
-	a->conns = conns_new(a->base, &a->env, s->max_connections);
+	a->conns = conns_new(a->base, &a->env,
+	    harden_connections(s->max_connections));
 	if (a->env.limit == NULL || a->conns == NULL)
 		return ERR_NOMEM;
 	r = listener_new(a->base, &cfg, conns_accept, a->conns, why,

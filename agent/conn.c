@@ -27,7 +27,11 @@
 #define CONN_INPUT (64u * 1024)	/* read at once */
 #define CONN_PARTIAL_MS 30000	/* PROTOCOL.md, section 2 */
 #define CONN_SWEEP_MS 5000
-#define CONN_TURN_NS 2000000	/* of one user, before others are served */
+/*
+ * Of one user, before others are served.  Longer than the connections that are
+ * accepted in a turn need, or they would pile up.
+ */
+#define CONN_TURN_NS 4000000
 #define CONN_SHARED_MIN 64	/* fewer are not shared out */
 
 struct conn {
@@ -478,8 +482,12 @@ conn_read_cb(evutil_socket_t fd, short what, void *arg)
 	uint64_t begin;
 
 	(void)what;
-	if (!conn_has_turn(c))
+	if (!conn_has_turn(c)) {
+		/* who has left gives its place back all the same */
+		if (conn_hung_up(fd))
+			conn_close(c);
 		return;
+	}
 	begin = conn_clock_ns();
 	conn_receive(c, fd);
 	/* it may be closed now, but nothing is freed from here */

@@ -14,6 +14,8 @@
 
 /* Besides the clients': transfers, logs, lock files, the loop's own. */
 #define SPARE_DESCRIPTORS 128
+/* Of a client: its socket, and its pidfd. */
+#define CLIENT_DESCRIPTORS 2
 
 static int
 fail(char *why, size_t why_size, const char *what)
@@ -23,13 +25,14 @@ fail(char *why, size_t why_size, const char *what)
 }
 
 /*
- * Too few descriptors are no reason to refuse: accepting pauses when they run
- * out.  But whoever set max-connections should know.
+ * Too few descriptors are no reason to refuse: there are fewer connections
+ * then.  But whoever set max-connections should know.
  */
 static void
 raise_descriptors(unsigned int max_connections)
 {
-	rlim_t need = (rlim_t)max_connections + SPARE_DESCRIPTORS;
+	rlim_t need = (rlim_t)max_connections * CLIENT_DESCRIPTORS +
+	    SPARE_DESCRIPTORS;
 	struct rlimit had;
 	struct rlimit lim;
 
@@ -47,6 +50,21 @@ raise_descriptors(unsigned int max_connections)
 		    "limit is %llu: raise LimitNOFILE= (ulimit -n) or lower "
 		    "max-connections", max_connections,
 	    (unsigned long long)need, (unsigned long long)had.rlim_cur);
+}
+
+unsigned int
+harden_connections(unsigned int wanted)
+{
+	struct rlimit lim;
+	rlim_t room;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) != 0 ||
+	    lim.rlim_cur == RLIM_INFINITY)
+		return wanted;
+	if (lim.rlim_cur <= SPARE_DESCRIPTORS + CLIENT_DESCRIPTORS)
+		return 1;
+	room = (lim.rlim_cur - SPARE_DESCRIPTORS) / CLIENT_DESCRIPTORS;
+	return room < wanted ? (unsigned int)room : wanted;
 }
 
 int

@@ -14,4 +14,10 @@
  */
 int harden_process(unsigned int max_connections, char *why, size_t why_size);
 
+/*
+ * So many connections, up to wanted, can there be with the descriptors that
+ * the process may have, and the service still be reached; at least 1.
+ */
+unsigned int harden_connections(unsigned int wanted);
+
 #endif /* AGENT_HARDEN_H */

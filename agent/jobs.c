@@ -59,6 +59,10 @@ struct jobs {
 	unsigned int max_in_flight;
 	unsigned int key;
 	uint64_t counter;
+	struct upstream_request suspect; /* what failed last */
+	char suspect_id[MSG_ID_MAX];	/* its id */
+	bool has_suspect;
+	bool suspect_alone;	/* others were answered since it failed */
 	int down_error;		/* why the breaker is open */
 	char down_message[UPSTREAM_MESSAGE_MAX];
 	struct jobs_stats stats;
@@ -142,14 +146,20 @@ job_sent(const struct job *job)
 /* --- the queue --- */
 
 static void
-job_enqueue(struct job *job)
+job_requeue(struct job *job)
 {
 	struct jobs *js = job->js;
 
 	job->state = JOB_QUEUED;
 	js->stats.queued++;
 	TAILQ_INSERT_TAIL(&js->queued[job->waited], job, link);
-	timer_set(js->pump, 0);
+}
+
+static void
+job_enqueue(struct job *job)
+{
+	job_requeue(job);
+	timer_set(job->js->pump, 0);
 }
 
 static void
@@ -277,11 +287,46 @@ jobs_set_state(struct jobs *js, enum jobs_state state)
 	js->hooks.state_changed(js->hooks.arg);
 }
 
+static bool
+job_is_suspect(const struct job *job)
+{
+	const struct jobs *js = job->js;
+
+	return js->has_suspect && job->req.op == js->suspect.op &&
+	    job->req.id.len == js->suspect.id.len &&
+	    memcmp(job->id_copy, js->suspect_id, job->req.id.len) == 0;
+}
+
+/*
+ * One thing that the service fails at, alone, must not stand for the whole, or
+ * who asks for it keeps all the others from being refreshed.  It is remembered
+ * (whatever version or form of it failed), so that another is the next probe;
+ * and once another was answered, its failures say nothing about the service.
+ */
 static void
-jobs_note_failure(struct jobs *js, const struct upstream_answer *answer,
-    uint64_t now_boot_ms)
+jobs_suspect(struct jobs *js, const struct job *job)
+{
+	if (job_is_suspect(job))
+		return;
+	js->has_suspect = true;
+	js->suspect_alone = false;
+	js->suspect = job->req;
+	memcpy(js->suspect_id, job->id_copy, job->req.id.len);
+}
+
+static void
+jobs_note_failure(struct jobs *js, const struct job *job,
+    const struct upstream_answer *answer, uint64_t now_boot_ms)
 {
 	bool unauthorized = answer->error == ERR_UNAUTHORIZED;
+
+	if (answer->status >= 500 && js->suspect_alone &&
+	    job_is_suspect(job)) {
+		if (job->probe)
+			breaker_abandoned(&js->breaker, now_boot_ms);
+		return;
+	}
+	jobs_suspect(js, job);
 
 	js->down_error = answer->error;
 	(void)snprintf(js->down_message, sizeof(js->down_message), "%s",
@@ -324,7 +369,7 @@ jobs_note(struct jobs *js, const struct job *job,
 		jobs_note_held(js, answer, now->boot_ms);
 	if (answer->error == ERR_UPSTREAM_UNAVAILABLE ||
 	    answer->error == ERR_UNAUTHORIZED) {
-		jobs_note_failure(js, answer, now->boot_ms);
+		jobs_note_failure(js, job, answer, now->boot_ms);
 		return;
 	}
 	if (answer->error == ERR_NOMEM) {
@@ -332,6 +377,10 @@ jobs_note(struct jobs *js, const struct job *job,
 			breaker_abandoned(&js->breaker, now->boot_ms);
 		return;
 	}
+	if (job_is_suspect(job))
+		js->has_suspect = false;
+	else
+		js->suspect_alone = true;
 	js->stats.last_success_boot_ms = now->boot_ms;
 	(void)breaker_succeeded(&js->breaker);
 	jobs_set_state(js, JOBS_OK);
@@ -383,6 +432,31 @@ job_try_other_key(struct job *job)
 	if (job->probe)
 		breaker_init(&js->breaker);
 	return job_again(job, 0);
+}
+
+/* The first of that level that is not the suspect, or NULL. */
+static struct job *
+jobs_first_other(const struct jobs *js, size_t level)
+{
+	struct job *job;
+
+	TAILQ_FOREACH(job, &js->queued[level], link) {
+		if (!job_is_suspect(job))
+			return job;
+	}
+	return NULL;
+}
+
+/* The job to probe with: not the one that failed last, if there is another. */
+static struct job *
+jobs_probe(const struct jobs *js)
+{
+	struct job *job = NULL;
+	size_t i = JOB_LEVELS;
+
+	while (job == NULL && i > 0)
+		job = jobs_first_other(js, --i);
+	return job != NULL ? job : jobs_first(js);
 }
 
 /*
@@ -472,13 +546,19 @@ job_send(struct job *job, bool probe)
 static void
 jobs_pump_open(struct jobs *js, const struct now *now)
 {
-	struct job *job = jobs_first(js);
+	struct job *job = jobs_probe(js), *first = jobs_first(js), *spare = NULL;
+	bool waited = first != NULL && first->waited != JOB_NOBODY;
 	uint64_t wait;
 
-	if (job != NULL && breaker_try(&js->breaker,
-	    job->waited != JOB_NOBODY, now->boot_ms))
+	if (job != NULL && breaker_try(&js->breaker, waited, now->boot_ms))
 		job_send(job, true);
+	else if (waited && job->waited == JOB_NOBODY)
+		spare = job; /* all that is waited for is the suspect */
+	if (spare != NULL)
+		job_dequeue(spare);
 	jobs_refuse_queued(js, false, js->down_error, js->down_message);
+	if (spare != NULL)
+		job_requeue(spare);
 	if (jobs_first(js) != NULL) {
 		wait = breaker_wait_ms(&js->breaker, true, now->boot_ms);
 		if (wait != UINT64_MAX)

@@ -84,10 +84,10 @@ int jobs_start(struct jobs *js, const struct upstream_request *req,
  */
 void job_set_waited(struct job *job, enum job_waited waited);
 void job_cancel(struct job *job);
-/* What it was sent for is void: send it once more, as if it had just come. */
-void job_restart(struct job *job);
 /* Has nothing of it been sent yet? */
 bool job_is_unsent(const struct job *job);
+/* What it was sent for is void: send it once more, as if it had just come. */
+void job_restart(struct job *job);
 
 /*
  * When it was last sent, on a counter that jobs_now() advances: an answer

@@ -16,7 +16,7 @@
 #include "log.h"
 
 /* So a crowd at the door does not keep those inside waiting. */
-#define ACCEPT_PER_WAKEUP 64
+#define ACCEPT_PER_WAKEUP 16
 /* Out of descriptors: how long until the next try. */
 #define RETRY_MS 200
 

@@ -30,9 +30,10 @@ lookup_init_listing(struct lookup *lk, const struct fetch_query *q,
 	lk->fresh = q->fresh;
 	lk->patient = q->patient;
 	lk->since = since;
-	lk->by_name = lk->tried_id = lk->relist = lk->relisted = false;
+	lk->by_name = lk->read_by_name = false;
+	lk->tried_id = lk->relist = lk->relisted = false;
 	lk->renew_behind = false;
-	lk->attempted = lk->attempt_by_name = lk->names_done = false;
+	lk->attempted = lk->names_done = false;
 }
 
 void
@@ -130,9 +131,8 @@ lookup_known_id(struct lookup *lk, const struct lookup_in *in,
 	struct cache_entry *e = cache_find(in->cache, &key);
 
 	/* it was read as an id, which failed without a definite word */
-	if (lk->attempted && !lk->attempt_by_name && lk->tried_id &&
-	    lk->attempt_error != 0 &&
-	    lk->attempt_error != ERR_NOT_FOUND)
+	if (lk->attempted && lk->tried_id && !lk->read_by_name &&
+	    lk->attempt_error != 0 && lk->attempt_error != ERR_NOT_FOUND)
 		return true;
 	if (e == NULL)
 		return false;
@@ -142,7 +142,7 @@ lookup_known_id(struct lookup *lk, const struct lookup_in *in,
 		return false;
 	if (e->negative_error != ERR_NOT_FOUND)
 		return true;
-	/* no id, then; a name, perhaps */
+	/* no id, then, or not any more; it may be a name all the same */
 	lk->tried_id = true;
 	return false;
 }
@@ -385,6 +385,19 @@ lookup_after(struct lookup *lk, const struct lookup_in *in,
 	return lookup_serve(e, state, now, result);
 }
 
+/*
+ * Does the read that was waited for tell this caller anything?  One that was
+ * not sent at all, because the service wants a pause, would not be the next
+ * time either.
+ */
+static bool
+lookup_attempt_counts(const struct lookup *lk)
+{
+	return lk->attempted && lk->read_by_name == lk->by_name &&
+	    (!lk->fresh || lk->attempt_sent == 0 ||
+	    lk->attempt_sent > lk->since);
+}
+
 /* What the entry allows without asking the service; false: ask. */
 static bool
 lookup_at_once(struct lookup *lk, const struct lookup_in *in,
@@ -411,19 +424,6 @@ lookup_at_once(struct lookup *lk, const struct lookup_in *in,
 	return false;
 }
 
-/*
- * Does the read that was waited for answer this caller?  One that joined it
- * after it was sent, and wants a newer word, waits for another.  But one that
- * was never sent is no older than anybody: while the service is given up, the
- * next would fail as it did, at once, and so on for ever.
- */
-static bool
-lookup_attempt_counts(const struct lookup *lk)
-{
-	return !lk->fresh || lk->attempt_sent > lk->since ||
-	    (lk->attempt_sent == 0 && lk->attempt_error != 0);
-}
-
 static enum lookup_step
 lookup_entry(struct lookup *lk, const struct lookup_in *in, struct view id,
     const struct now *now, struct fetch_result *result,
@@ -435,7 +435,7 @@ lookup_entry(struct lookup *lk, const struct lookup_in *in, struct view id,
 	};
 	struct cache_entry *e = cache_find(in->cache, &key);
 
-	if (lk->attempted && lookup_attempt_counts(lk))
+	if (lookup_attempt_counts(lk))
 		return lookup_after(lk, in, e, now, result);
 	if (e != NULL && lookup_at_once(lk, in, e, now, result)) {
 		cache_touch(in->cache, e, now);
@@ -456,6 +456,7 @@ lookup_entry(struct lookup *lk, const struct lookup_in *in, struct view id,
 		return LOOKUP_DONE;
 	}
 	cache_touch(in->cache, e, now);
+	lk->read_by_name = lk->by_name;
 	*ret_entry = e;
 	return LOOKUP_READ;
 }
@@ -510,10 +511,6 @@ lookup_next(struct lookup *lk, const struct lookup_in *in,
 	step = lookup_resolve(lk, in, now, result, &id);
 	if (step != LOOKUP_READ)
 		return step;
-	/* a read of the text as an id says nothing about it as a name */
-	if (lk->attempt_by_name != lk->by_name)
-		lk->attempted = false;
-	lk->attempt_by_name = lk->by_name;
 	return lookup_entry(lk, in, id, now, result, ret_entry);
 }
 
@@ -541,6 +538,6 @@ lookup_give_up(struct lookup *lk, const struct lookup_in *in,
 		object_unref(result->object);
 		listing_unref(result->listing);
 	}
-	lookup_fail(result, ERR_TIMEOUT,
-	    "the service did not answer in the time allowed");
+	lookup_fail(result, ERR_TIMEOUT, "the service did not answer in the "
+	    "time allowed");
 }

@@ -32,6 +32,7 @@ struct lookup {
 
 	/* what is known so far */
 	bool by_name;		/* the listing gave the id */
+	bool read_by_name;	/* and that was so for the newest read */
 	bool tried_id;		/* name was tried as an id */
 	bool relist;		/* only a listing newer than since will do */
 	bool relisted;		/* that was asked for once */
@@ -39,7 +40,6 @@ struct lookup {
 
 	/* outcome of the entry's read that was waited for */
 	bool attempted;
-	bool attempt_by_name;	/* of by_name's id, else of name as an id */
 	int attempt_error;
 	uint64_t attempt_sent;
 	char attempt_message[UPSTREAM_MESSAGE_MAX];

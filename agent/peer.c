@@ -28,7 +28,8 @@ struct peer {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;		/* 0: not visible from here, or no process */
-	int pidfd;		/* -1: none */
+	int fd;			/* the socket; the connection's, -1: none */
+	int pidfd;		/* -1: none, or to be had from fd again */
 	bool http;
 	bool sure;		/* the kernel gave the pidfd: no reuse of pid */
 	bool unit_known;	/* looked up; unit may still be NULL */
@@ -49,6 +50,7 @@ alloc(size_t ngroups)
 	p = calloc(1, sizeof(*p) + ngroups * sizeof(p->groups[0]));
 	if (p == NULL)
 		return NULL;
+	p->fd = -1;
 	p->pidfd = -1;
 	p->ngroups = ngroups;
 	return p;
@@ -77,17 +79,21 @@ new_with_groups(int fd)
 }
 
 /*
- * A pidfd as early as can be.  Where the kernel has none to give with the
- * socket, pidfd_open(2) may find another process that has the number by now;
- * same_user() below narrows that to processes of the same user.
+ * A pidfd as early as can be.  A kernel that gives one with the socket gives
+ * the same whenever it is asked, so that needs no descriptor meanwhile.  Where
+ * it has none to give, pidfd_open(2) may find another process that has the
+ * number by now; same_user() below narrows that to processes of one user.
  */
 static void
 open_pidfd(struct peer *p, int fd)
 {
 	socklen_t len = sizeof(p->pidfd);
 
+	p->fd = fd;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &p->pidfd, &len) == 0) {
 		p->sure = true;
+		(void)close(p->pidfd);
+		p->pidfd = -1;
 		return;
 	}
 	p->pidfd = -1;
@@ -230,8 +236,16 @@ static bool
 is_alive(const struct peer *p)
 {
 	struct pollfd pfd = {.fd = p->pidfd, .events = POLLIN};
+	socklen_t len = sizeof(pfd.fd);
+	bool alive;
 
-	return p->pidfd >= 0 && p->pid > 0 && poll(&pfd, 1, 0) == 0;
+	if (p->sure && getsockopt(p->fd, SOL_SOCKET, SO_PEERPIDFD, &pfd.fd,
+	    &len) != 0)
+		return false;
+	alive = pfd.fd >= 0 && p->pid > 0 && poll(&pfd, 1, 0) == 0;
+	if (p->sure)
+		(void)close(pfd.fd);
+	return alive;
 }
 
 /* Effective user of the process that has the number now. */

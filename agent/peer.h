@@ -16,7 +16,11 @@
 
 struct peer;
 
-/* From a connected AF_UNIX socket.  NULL for no memory or no credentials. */
+/*
+ * From a connected AF_UNIX socket, which stays the caller's and has to be open
+ * while unit or executable are asked for.  NULL for no memory or no
+ * credentials.
+ */
 struct peer *peer_new(int fd);
 
 /*

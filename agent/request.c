@@ -8,6 +8,7 @@
 
 #include "audit.h"
 #include "err.h"
+#include "field.h"
 #include "hash.h"
 #include "list.h"
 #include "lookup.h"
@@ -17,6 +18,7 @@
 #include "refresh.h"
 #include "settings.h"
 #include "timers.h"
+#include "wipe.h"
 
 /*
  * The agent answers this much before the deadline, so that the answer arrives
@@ -50,33 +52,40 @@ request_reads_all(struct session *s)
 
 /*
  * By what is known of the text that was asked for: ALLOWED, DENIED, or MAYBE
- * where only the service's name and id for it can tell.
+ * where only the service's name for that id, or its id for that name, can
+ * tell.  Nothing is asked for a name that no rule covers, whatever its id.
  */
 static enum policy_verdict
-request_may(struct session *s, enum policy_op op, const struct ref *ref)
+request_may(struct session *s, const struct ref *ref)
 {
 	const struct policy *pol = s->env->settings->policy;
 	const struct view none = { NULL, 0 };
+	enum policy_verdict as_name, as_id;
 	struct view id, name;
 
-	if (op == POLICY_READ && request_reads_all(s))
+	if (request_reads_all(s))
 		return POLICY_ALLOWED;
-	if (policy_check(pol, s->peer, op, ref->kind, ref->name, none,
-	    NULL) == POLICY_ALLOWED ||
-	    policy_check(pol, s->peer, op, ref->kind, none, ref->name,
-	    NULL) == POLICY_ALLOWED)
+	as_name = policy_check(pol, s->peer, POLICY_READ, ref->kind, ref->name,
+	    none, NULL);
+	as_id = policy_check(pol, s->peer, POLICY_READ, ref->kind, none,
+	    ref->name, NULL);
+	if (as_name == POLICY_ALLOWED || as_id == POLICY_ALLOWED)
 		return POLICY_ALLOWED;
 	if (fetch_known(s->env->fetch, ref->kind, ref->name, &id, &name) == 0)
-		return policy_check(pol, s->peer, op, ref->kind, name, id,
-		    NULL);
-	return policy_check(pol, s->peer, op, ref->kind, none, none, NULL);
+		return policy_check(pol, s->peer, POLICY_READ, ref->kind, name,
+		    id, NULL);
+	if (as_name == POLICY_MAYBE ||
+	    (as_id == POLICY_MAYBE && lookup_can_be_id(ref->name)))
+		return POLICY_MAYBE;
+	return POLICY_DENIED;
 }
 
 /*
- * May an error about it be told?  Not where the text is or may be the id of
- * something whose name is not allowed: a rule for the names "*" allows each
- * id as the name that it could be, and what is said of it (that it expired;
- * that it does not exist, where the others are denied) tells which exist.
+ * May an error about it be told?  By what is known of it when it is answered.
+ * Not where the text may be the id of something whose name is not known: a
+ * rule for the names "*" allows each id as the name that it could be, and what
+ * is said of it (that it expired; that it does not exist, where others are
+ * denied) would tell which exist.
  */
 static bool
 request_may_tell(struct session *s, const struct ref *ref)
@@ -92,7 +101,9 @@ request_may_tell(struct session *s, const struct ref *ref)
 	if (fetch_known(s->env->fetch, ref->kind, ref->name, &id, &name) == 0)
 		return policy_check(pol, s->peer, POLICY_READ, ref->kind,
 		    name, id, NULL) == POLICY_ALLOWED;
-	return !fetch_may_be_id(s->env->fetch, ref->kind, ref->name);
+	return !fetch_may_be_id(s->env->fetch, ref->kind, ref->name) &&
+	    policy_check(pol, s->peer, POLICY_READ, ref->kind, ref->name, none,
+	    NULL) == POLICY_ALLOWED;
 }
 
 /* And by the name and id of what was found. */
@@ -122,47 +133,6 @@ request_put_error(struct out *out, uint64_t id, uint16_t flags,
 	msg_meta_init(&m.meta);
 	msg_result_encode(&wr, flags, id, &m, false);
 	out_commit(out, &wr);
-}
-
-/* What the reference selects of the object; an error with its message. */
-static int
-request_select(const struct ref *ref, const struct object *o,
-    struct msg_result *m, char *why, size_t why_size)
-{
-	struct object_field field;
-	char names[400];
-
-	if (ref->kind == REF_KEY) {
-		m->value = object_value(o);
-		m->content = ref->format == REF_FORMAT_JSON ||
-		    ref->format == REF_FORMAT_JWK ? MSG_CONTENT_JSON :
-		    ref->format == REF_FORMAT_PEM ? MSG_CONTENT_TEXT :
-		    MSG_CONTENT_BYTES;
-		return 0;
-	}
-	m->content = MSG_CONTENT_TEXT;
-	if (ref->field.len == 5 && memcmp(ref->field.p, "value", 5) == 0) {
-		m->value = object_value(o);
-		return 0;
-	}
-	if (ref->field.len == 4 && memcmp(ref->field.p, "totp", 4) == 0) {
-		(void)snprintf(why, why_size,
-		    "one-time codes are not available in this version");
-		return ERR_UNSUPPORTED;
-	}
-	/* the seed of one-time codes stays here, whatever is asked */
-	if (!(ref->field.len == 10 &&
-	    memcmp(ref->field.p, "totpSecret", 10) == 0) &&
-	    object_field(o, ref->field, &field) == 0) {
-		m->value = field.content;
-		if (!field.is_text)
-			m->content = MSG_CONTENT_JSON;
-		return 0;
-	}
-	(void)snprintf(why, why_size, "this secret has no field of that name, "
-	    "or it is not set; set are: value, %s",
-	    object_field_names(o, names, sizeof(names)));
-	return ERR_NOT_FOUND;
 }
 
 static void
@@ -220,7 +190,7 @@ request_audit_read(struct session *s, uint8_t type,
 	const char *rule;
 
 	(void)policy_check(s->env->settings->policy, s->peer, POLICY_READ,
-	    o->kind, fetch_name_of(s->env->fetch, o), object_id(o), &rule);
+	    o->kind, object_name(o), object_id(o), &rule);
 	audit_record(s->env->audit, s->peer, request_operation(type),
 	    item->ref, 0, rule);
 }
@@ -232,6 +202,7 @@ request_put_found(struct session *s, struct out *out, uint8_t type,
     const struct ref *ref)
 {
 	struct msg_result m = { .index = item->index };
+	struct field_scratch scratch;
 	char why[512];
 	int r = 0;
 
@@ -239,7 +210,8 @@ request_put_found(struct session *s, struct out *out, uint8_t type,
 	m.meta.freshness = (uint8_t)item->freshness;
 	m.meta.age_ms = item->age_ms;
 	if (type == FRAME_GET)
-		r = request_select(ref, item->object, &m, why, sizeof(why));
+		r = field_select(ref, item->object, &scratch, &m, why,
+		    sizeof(why));
 	if (r != 0) {
 		request_put_error(out, id, flags, item->index, r, why);
 		return;
@@ -247,6 +219,8 @@ request_put_found(struct session *s, struct out *out, uint8_t type,
 	if (item->freshness != MSG_FRESH)
 		s->env->metrics->stale_served++;
 	request_put_object(s, out, id, flags, item->object, &m);
+	if (m.value.p == (const uint8_t *)scratch.code)
+		wipe(&scratch, sizeof(scratch));
 	if (!request_is_told(s, item->ref))
 		request_audit_read(s, type, item);
 }
@@ -259,9 +233,10 @@ static void
 request_put(struct session *s, struct out *out, uint8_t type, uint64_t id,
     uint16_t flags, const struct session_item *item, const struct ref *ref)
 {
-	bool denied = item->error == ERR_DENIED && item->message == NULL;
-
-	if (item->error != 0 && !denied && item->may_tell) {
+	if (item->error != 0 &&
+	    (item->may_tell || request_may_tell(s, ref))) {
+		if (item->error == ERR_DENIED)
+			s->env->metrics->denied++;
 		if (!request_is_told(s, item->ref))
 			audit_record(s->env->audit, s->peer,
 			    request_operation(type), item->ref, item->error,
@@ -581,15 +556,14 @@ request_one(struct request_pass *p, uint16_t index, struct view text)
 	verdict = p->frame->type == FRAME_PURGE
 	    ? (policy_may(p->s->env->settings->policy, p->s->peer,
 	    POLICY_ADMIN) ? POLICY_ALLOWED : POLICY_DENIED)
-	    : request_may(p->s, POLICY_READ, ref);
-	now_item.may_tell = verdict == POLICY_ALLOWED &&
-	    request_may_tell(p->s, ref);
+	    : request_may(p->s, ref);
 	if (verdict == POLICY_DENIED) {
-		lookup_fail(&result, ERR_DENIED, "denied");
+		lookup_fail(&result, ERR_DENIED, "%s", REQUEST_DENIED_TEXT);
 		request_answer(p, &now_item, ref, &result);
 	} else if (p->frame->type == FRAME_PURGE && request_has_room(p->out)) {
 		request_purge(p, &now_item, ref);
 	} else if (p->frame->type == FRAME_PURGE) {
+		now_item.may_tell = true;
 		lookup_fail(&result, ERR_BUSY, "too many at once");
 		request_answer(p, &now_item, ref, &result);
 	} else {

@@ -51,8 +51,8 @@ struct session_item {
 	struct request *request;
 	uint16_t index;
 	bool is_ready;
-	bool may_tell;		/* an error may be told as it is: the policy
-				 * allows what was asked for by its text */
+	bool may_tell;		/* an error may be told whoever asks: it says
+				 * nothing about what exists */
 	enum msg_freshness freshness;
 	int error;
 	uint64_t age_ms;

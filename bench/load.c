@@ -422,7 +422,8 @@ static const char usage_text[] =
     "  --reconnect        a new connection for every batch\n"
     "  --requests N       stop after so many (1000000)\n"
     "  --seconds S        begin none after so long (1)\n"
-    "  --server PID       count the CPU time of this process\n";
+    "  --server PID       count the CPU time of this process\n"
+    "  --help             print this\n";
 
 static _Noreturn void
 usage(void)
@@ -461,6 +462,9 @@ option(struct options *o, int c, const char *arg)
 	case 'n': o->requests = number(arg, 1000000000); break;
 	case 't': o->seconds = strtod(arg, NULL); break;
 	case 'p': o->server = (pid_t)number(arg, 1 << 22); break;
+	case 'h':
+		fputs(usage_text, stdout);
+		exit(0);
 	default: usage();
 	}
 }
@@ -480,6 +484,7 @@ options(struct options *o, int argc, char **argv)
 		{ "requests", required_argument, NULL, 'n' },
 		{ "seconds", required_argument, NULL, 't' },
 		{ "server", required_argument, NULL, 'p' },
+		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	bool protocol = false;

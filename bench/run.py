@@ -22,7 +22,6 @@ import time
 API_KEY = "qapi_benchbenchbenchbenchbenchbenchbench"
 LENGTHS = (64, 4096, 65536)
 IDLE = 1000
-AUDITED = "64 conns, 64 B, audited"
 
 # name, bytes of the value, goal (performance.md), options of load, one core?
 SHAPES = (
@@ -36,6 +35,12 @@ SHAPES = (
     ("1 conn, one by one, one core", 64, 1.25, [], True),
     ("a new conn each, 16 at once", 64, 1.5,
      ["--connections", "16", "--reconnect"], False),
+)
+
+# the same with other settings than the default of audit-log
+AUDIT_SHAPES = (
+    ("off", (SHAPES[0], SHAPES[7])),
+    ("file", (SHAPES[0],)),
 )
 
 
@@ -180,12 +185,12 @@ class Bench:
 
     def configure(self, url):
         key = self.write("api-key", API_KEY + "\n")
-        for name, audit in (("agent", "off"),
-                            ("audited", self.path("audit.log"))):
+        for name, audit in (("agent", ""), ("off", "audit-log=off"),
+                            ("file", f"audit-log={self.path('audit.log')}")):
             self.write(f"{name}.conf", f"""\
 [agent]
 socket={self.path(name)}.sock
-audit-log={audit}
+{audit}
 [upstream]
 url={url}/api/v1
 api-key-file={key}
@@ -264,6 +269,9 @@ api-key-file={key}
 
     def compare(self, shape, floor, agent, name="agent"):
         title, length, goal, options, one_core = shape
+        if name != "agent":
+            title += f", audit {name}"
+            goal = None
         pairs = []
         for _ in range(self.rounds):
             if pairs and time.monotonic() > self.until:
@@ -275,12 +283,13 @@ api-key-file={key}
                           one_core)))
         ratios = [a / f for f, a in pairs]
         ratio = statistics.median(ratios)
-        print("%-29s %8.2f %8.2f %6.2f  %4.2f-%4.2f  %s" % (
+        print("%-38s %8.2f %8.2f %6.2f  %4.2f-%4.2f  %s" % (
             title, statistics.median(f for f, _ in pairs),
             statistics.median(a for _, a in pairs), ratio,
             min(ratios), max(ratios),
-            "" if goal is None else "%4.2f%s" % (
-                goal, "  over" if ratio > goal else "")), flush=True)
+            "" if goal is None else
+            "%4.2f%s" % (goal, "  over" if ratio > goal else "")),
+            flush=True)
 
     def measure_start(self):
         """Time to READY, and memory of an agent that holds nothing."""
@@ -322,23 +331,33 @@ api-key-file={key}
         self.configure(self.start_sandbox())
         self.measure_start()
         agent, _ = self.start_agent()
-        audited, _ = self.start_agent("audited")
         floors = {n: self.start_floor(n) for n in LENGTHS}
         for length in LENGTHS:
             self.load(agent, self.agent_options("agent", length) +
                       ["--requests", "1"])
-        print("\n%-29s %8s %8s %6s  %9s  %s" % (
+        print("\n%-38s %8s %8s %6s  %9s  %s" % (
             "shape", "floor us", "agent us", "ratio", "from-to", "goal"))
         for shape in SHAPES:
             self.compare(shape, floors[shape[1]], agent)
-        self.compare((AUDITED, 64, None, ["--connections", "64"], False),
-                     floors[64], audited, "audited")
+        agent.stop()
+        for name, shapes in AUDIT_SHAPES:
+            agent, _ = self.start_agent(name)
+            for shape in shapes:
+                self.compare(shape, floors[shape[1]], agent, name)
+            agent.stop()
 
 
-def positive(text):
+def seconds(text):
     value = float(text)
     if not 0 < value <= 60:
-        raise argparse.ArgumentTypeError("1 to 60")
+        raise argparse.ArgumentTypeError("more than 0 and at most 60")
+    return value
+
+
+def count(text):
+    value = int(text)
+    if not 0 < value <= 1000:
+        raise argparse.ArgumentTypeError("1 to 1000")
     return value
 
 
@@ -346,8 +365,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--builddir", default=".",
                         help="top of the build tree (.)")
-    parser.add_argument("--rounds", type=int, help="pairs of runs a shape")
-    parser.add_argument("--seconds", type=positive, help="length of a run")
+    parser.add_argument("--rounds", type=count, help="pairs of runs a shape")
+    parser.add_argument("--seconds", type=seconds, help="length of a run")
     args = parser.parse_args()
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

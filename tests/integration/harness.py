@@ -784,4 +784,4 @@ def main():
     r = program_.result
     if not r.wasSuccessful():
         sys.exit(1)
-    sys.exit(77 if r.testsRun and len(r.skipped) >= r.testsRun else 0)
+    sys.exit(77 if r.skipped and len(r.skipped) >= r.testsRun else 0)

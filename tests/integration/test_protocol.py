@@ -4,6 +4,7 @@
 import os
 import random
 import re
+import select
 import socket
 import struct
 import threading
@@ -329,8 +330,9 @@ class Extensions(Case):
 
     @staticmethod
     def readable(fd):
-        import select
-        return bool(select.select([fd], [], [], 0)[0])
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(0))
 
     def test_descriptors_that_nobody_asked_for_do_not_pile_up(self):
         w = self.wire()

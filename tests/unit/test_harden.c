@@ -65,7 +65,7 @@ check_descriptors(void)
 	    harden_process(1000, why, sizeof(why)) != 0 ||
 	    getrlimit(RLIMIT_NOFILE, &lim) != 0)
 		return 1;
-	if (lim.rlim_cur < 1000)
+	if (lim.rlim_cur < 2000 || harden_connections(1000) != 1000)
 		return 2;
 	/* already enough: not lowered */
 	if (harden_process(10, why, sizeof(why)) != 0 ||
@@ -92,6 +92,9 @@ check_too_few(void)
 	if (harden_process(1000, why, sizeof(why)) != 0 ||
 	    getrlimit(RLIMIT_NOFILE, &lim) != 0)
 		return 2;
+	/* 128 are kept back, and a connection takes two */
+	if (harden_connections(1000) != 36 || harden_connections(7) != 7)
+		return 4;
 	return lim.rlim_cur == 200 ? 0 : 3;
 }
 

@@ -127,8 +127,8 @@ begin(struct fixture *f, unsigned int i, bool waited)
 	(void)snprintf(id, sizeof(id), "s-%u", i);
 	req.id = unit_view(id);
 	owners[i] = (struct owner){ f, &f->done[i] };
-	assert_int_equal(jobs_start(f->js, &req, waited ? JOB_FIRST
-	    : JOB_NOBODY, job_done, &owners[i], &job), 0);
+	assert_int_equal(jobs_start(f->js, &req, waited, job_done, &owners[i],
+	    &job), 0);
 	assert_non_null(job);
 	memset(id, 'X', sizeof(id));	/* it was copied */
 	return job;
@@ -223,8 +223,8 @@ test_what_callers_wait_for_goes_first_in_order_of_coming(void **state)
 	(void)begin(f, 2, false);
 	(void)begin(f, 3, true);
 	late = begin(f, 4, false);
-	job_set_waited(late, JOB_FIRST);
-	job_set_waited(late, JOB_FIRST);
+	job_set_waited(late, true);
+	job_set_waited(late, true);
 	while (f->ended < 5) {
 		fake_time_run();
 		fake_upstream_answer(&f->fu, fake_upstream_first(&f->fu),
@@ -242,7 +242,7 @@ test_one_that_nobody_waits_for_any_more_steps_back(void **state)
 	struct job *first = begin(f, 0, true);
 
 	(void)begin(f, 1, true);
-	job_set_waited(first, JOB_NOBODY);
+	job_set_waited(first, false);
 	fake_time_run();
 	assert_string_equal(fake_upstream_first(&f->fu)->id, "s-1");
 	answer(f, 0, 200);
@@ -312,7 +312,7 @@ test_id_that_is_too_long_is_refused(void **state)
 	};
 	struct job *job;
 
-	assert_int_equal(jobs_start(f->js, &req, JOB_FIRST, job_done, f, &job),
+	assert_int_equal(jobs_start(f->js, &req, true, job_done, f, &job),
 	    ERR_BAD_REQUEST);
 }
 
@@ -800,6 +800,95 @@ test_probe_reads_the_key_again(void **state)
 	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
 }
 
+/* --- one that the service fails at --- */
+
+static void
+test_who_waits_for_little_goes_before_who_waits_for_much(void **state)
+{
+	struct fixture *f = *state;
+	struct job *little, *due;
+	unsigned int i;
+
+	due = begin(f, 0, false);
+	for (i = 1; i < 4; i++)
+		(void)begin(f, i, true);
+	little = begin(f, 4, true);
+	job_set_waited(little, JOB_FIRST);
+	/* not lowered by one who joins, nor raised by nobody */
+	job_set_waited(little, JOB_PATIENT);
+	job_set_waited(due, JOB_NOBODY);
+	while (f->ended < 5) {
+		fake_time_run();
+		fake_upstream_answer(&f->fu, fake_upstream_first(&f->fu),
+		    &(struct upstream_answer){ .status = 200 });
+	}
+	for (i = 0; i < 5; i++)
+		assert_int_equal(f->done[i].order,
+		    ((const unsigned int[]){ 5, 2, 3, 4, 1 })[i]);
+}
+
+static void
+test_job_is_unsent_until_it_goes(void **state)
+{
+	struct fixture *f = *state;
+	struct job *job = begin(f, 0, true);
+
+	assert_true(job_is_unsent(job));
+	fake_time_run();
+	assert_false(job_is_unsent(job));
+	/* queued again, for another try: it was sent all the same */
+	answer(f, 0, 500);
+	assert_false(job_is_unsent(job));
+	job_cancel(job);
+}
+
+/* Nobody keeps the others from being probed with by asking for one thing. */
+static void
+test_probe_is_another_than_what_failed_last(void **state)
+{
+	struct fixture *f = *state;
+
+	open_breaker(f);
+	fake_time_pass(900);
+	(void)begin(f, 62, true);	/* the last that failed */
+	(void)begin(f, 1, false);	/* and one that is due */
+	fake_time_run();
+	assert_int_equal(f->done[1].count, 0);	/* kept for the probe */
+	fake_time_pass(100);
+	assert_null(fake_upstream_find(&f->fu, "s-62"));
+	answer(f, 1, 200);
+	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
+	assert_int_equal(f->done[1].error, 0);
+}
+
+static void
+test_what_alone_fails_does_not_open_the_breaker(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	(void)begin(f, 7, false);
+	fake_time_run();
+	answer(f, 7, 500);
+	(void)begin(f, 1, false);
+	fake_time_run();
+	answer(f, 1, 200);
+	for (i = 0; i < 10; i++) {
+		(void)begin(f, 7, false);
+		fake_time_run();
+		answer(f, 7, 500);
+	}
+	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
+	assert_int_equal(stats_of(f).state, JOBS_OK);
+	/* until others fail as well */
+	for (i = 2; i < 5; i++) {
+		(void)begin(f, i, false);
+		fake_time_run();
+		answer(f, i, 500);
+	}
+	assert_int_equal(stats_of(f).breaker, BREAKER_OPEN);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -810,6 +899,10 @@ main(void)
 		test(test_no_more_than_max_in_flight_are_under_way),
 		test(test_what_callers_wait_for_goes_first_in_order_of_coming),
 		test(test_one_that_nobody_waits_for_any_more_steps_back),
+		test(test_who_waits_for_little_goes_before_who_waits_for_much),
+		test(test_job_is_unsent_until_it_goes),
+		test(test_probe_is_another_than_what_failed_last),
+		test(test_what_alone_fails_does_not_open_the_breaker),
 		test(test_cancelled_job_has_no_callback),
 		test(test_cancelling_makes_room_for_the_next),
 		test(test_free_cancels_in_every_stage),

@@ -225,8 +225,9 @@ config_for(const char *url)
 {
 	return (struct upstream_http_config){
 		.url = url,
-		.connect_timeout_ms = 2000,
-		.request_timeout_ms = 3000,
+		/* ample: valgrind takes its time over TLS */
+		.connect_timeout_ms = 15000,
+		.request_timeout_ms = 20000,
 		.max_response = MAX_RESPONSE,
 		.max_connections = 4,
 	};
