@@ -375,7 +375,7 @@ fetch_read_cb(void *arg, struct job *job, struct upstream_answer *answer)
 		cache_foreach(f->cache, fetch_drop_sibling, &drop);
 	fetch_wake_reading(rd, job, answer, &now);
 	/* nothing came of a first read: nothing to remember */
-	if (e->job == NULL && e->object == NULL &&
+	if (e->job == NULL && e->object == NULL && !e->kept &&
 	    e->negative_error == ERR_AGAIN)
 		cache_drop(f->cache, e);
 	free(rd);
@@ -650,12 +650,14 @@ fetch_purge_entry(void *arg, struct cache_entry *e)
 		return true;
 	if (e->object != NULL || e->negative_error != ERR_AGAIN)
 		p->count++;
-	if (rd == NULL) {
+	if (rd == NULL && !e->kept) {
 		cache_drop(p->f->cache, e);
 		return true;
 	}
+	/* what is preloaded stays so, and comes back by itself */
 	cache_clear(p->f->cache, e, &p->now);
-	job_restart(rd->job);
+	if (rd != NULL)
+		job_restart(rd->job);
 	return true;
 }
 
@@ -673,6 +675,7 @@ fetch_purge(struct fetch *f, const struct ref *ref)
 	p.id = (struct view){ .p = (const uint8_t *)copy, .len = id.len };
 	clock_read(&p.now);
 	cache_foreach(f->cache, fetch_purge_entry, &p);
+	fetch_schedule(f, &p.now);
 	return p.count;
 }
 
@@ -683,6 +686,7 @@ fetch_purge_all(struct fetch *f)
 
 	clock_read(&p.now);
 	cache_foreach(f->cache, fetch_purge_entry, &p);
+	fetch_schedule(f, &p.now);
 	names_forget(f->names, REF_SECRET);
 	names_forget(f->names, REF_KEY);
 	return p.count;

@@ -1763,6 +1763,23 @@ test_kept_things_survive_when_memory_is_full(void **state)
 	check_error(get_cached(f, SECRET("web")), ERR_UPSTREAM_UNAVAILABLE);
 }
 
+static void
+test_kept_thing_comes_back_after_a_purge(void **state)
+{
+	struct fixture *f = *state;
+	const char *text = SECRET("db/prod");
+
+	(void)get(f, text);
+	assert_int_equal(ref_parse(text, strlen(text), &f->ref, NULL), 0);
+	fetch_keep(f->fetch, &f->ref);
+	assert_int_equal(fetch_purge(f->fetch, &f->ref), 1);
+	check_error(get_cached(f, text), ERR_UPSTREAM_UNAVAILABLE);
+	fake_upstream_pass(&f->fu, 60000);
+	check_value(get_cached(f, text), "one", MSG_FRESH);
+	(void)cache_evict(fetch_cache(f->fetch), SIZE_MAX);
+	check_value(get_cached(f, text), "one", MSG_FRESH);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -1849,6 +1866,7 @@ main(void)
 		test(test_identify_knows_cache_and_listing_and_asks_nothing),
 		test(test_ids_are_told_from_names_by_looks_and_by_knowledge),
 		test(test_kept_things_survive_when_memory_is_full),
+		test(test_kept_thing_comes_back_after_a_purge),
 	};
 
 	return cmocka_run_group_tests(tests, unit_secmem_setup,
