@@ -79,7 +79,7 @@ done
 
 # --- links of the documents ------------------------------------------------
 
-find "$top" -name '[._]?*' -prune -o -name 'build*' -prune -o \
+find "$top" -mindepth 1 -name '[._]?*' -prune -o -name 'build*' -prune -o \
     -name '*.md' -print >"$tmp/md"
 test -s "$tmp/md" || fail "no documents found below $top"
 
