@@ -151,11 +151,14 @@ class Memory(Case):
 
     def test_scanner_finds_what_is_not_hidden(self):
         """Or the tests below would prove nothing."""
-        self.begin()
+        mark = value("mark")
+        self.begin(env={"TEST_MARK": mark})
         self.use()
-        maps = Maps(self.agent.pid)
-        # The path of the configuration is no secret, and is in there.
-        self.assertTrue(maps.search([self.conf_path.encode()]))
+        found = Maps(self.agent.pid).search(
+            [mark.encode(), self.conf_path.encode(), b"not there at all"])
+        self.assertEqual(found[mark.encode()], ["[stack]"])
+        self.assertIn(self.conf_path.encode(), found)
+        self.assertNotIn(b"not there at all", found)
 
     def test_arena_cannot_be_read_swapped_or_dumped(self):
         self.begin()
@@ -174,6 +177,7 @@ class Memory(Case):
         self.clean("before any read")
         self.use()
         self.clean("after reads")
+        self.pieces("after reads")
         # refreshes, by time and at once
         self.sandbox.forget()
         self.wait(lambda: self.sandbox.total >= 6, "it was refreshed")
@@ -214,6 +218,7 @@ class Memory(Case):
         self.sandbox.clear()
         self.assertEqual(f.VALUE, self.values[0].encode())
         self.clean("after a slow transfer")
+        self.pieces("after a slow transfer")
 
     def test_no_copy_in_the_middle_of_a_transfer_http(self):
         self.transfer(None)
