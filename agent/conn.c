@@ -124,6 +124,7 @@ conn_close(struct conn *c)
 	if (c->ev_write != NULL)
 		event_free(c->ev_write);
 	(void)close(c->fd);
+	peer_closed(c->session.peer);
 	if (c->woken)
 		TAILQ_REMOVE(&cs->woken, c, woken_link);
 	TAILQ_REMOVE(&cs->all, c, link);

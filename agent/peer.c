@@ -168,6 +168,15 @@ peer_free(struct peer *p)
 	free(p);
 }
 
+void
+peer_closed(struct peer *p)
+{
+	p->fd = -1;
+	if (p->pidfd >= 0)
+		(void)close(p->pidfd);
+	p->pidfd = -1;
+}
+
 uid_t
 peer_uid(const struct peer *p)
 {

@@ -38,6 +38,12 @@ struct peer *peer_new_http(void);
 
 void peer_free(struct peer *p);
 
+/*
+ * Its socket was closed: another one may get the number.  Unit and executable
+ * that were not asked for before cannot be told any more.
+ */
+void peer_closed(struct peer *p);
+
 uid_t peer_uid(const struct peer *p);
 gid_t peer_gid(const struct peer *p);
 pid_t peer_pid(const struct peer *p);

@@ -111,6 +111,28 @@ test_new_from_socketpair(void **state)
 }
 
 static void
+test_closed_socket_tells_no_more(void **state)
+{
+	struct peer *p;
+	int sv[2], other[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	p = peer_new(sv[0]);
+	assert_non_null(p);
+	(void)close(sv[0]);
+	(void)close(sv[1]);
+	peer_closed(p);
+	/* the number is somebody else's now */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, other), 0);
+	assert_null(peer_exe(p));
+	assert_null(peer_unit(p));
+	peer_free(p);
+	(void)close(other[0]);
+	(void)close(other[1]);
+}
+
+static void
 test_new_exe(void **state)
 {
 	char self[1024];
@@ -271,6 +293,7 @@ main(void)
 	    cmocka_unit_test(test_unit_from_cgroup_too_long),
 	    cmocka_unit_test(test_new_from_socketpair),
 	    cmocka_unit_test(test_new_exe),
+	    cmocka_unit_test(test_closed_socket_tells_no_more),
 	    cmocka_unit_test(test_new_from_a_peer_that_left),
 	    cmocka_unit_test(test_new_supplementary_groups),
 	    cmocka_unit_test(test_new_without_credentials),
