@@ -29,6 +29,7 @@
 #include "upstream_http.h"
 
 #define AGENT_STATUS_MS 15000	/* between two STATUS= */
+#define AGENT_READY_RETRY_MS 200 /* while the service manager does not read */
 #define AGENT_WHY 512
 
 /* Secret memory kept back for transfers, keys and buffers. */
@@ -54,6 +55,7 @@ struct agent {
 	struct preload *preload;
 	struct timer *status;
 	struct timer *watchdog;
+	struct timer *tell_ready;
 	bool ready;
 	char missing[AGENT_WHY]; /* of preload */
 };
@@ -131,6 +133,16 @@ agent_tell_status(struct agent *a)
 		notify_status("%s; not held: %s", line, a->missing);
 	else
 		notify_status("%s", line);
+}
+
+/* READY=1, which the start and each reload end with, must not get lost. */
+static void
+agent_tell_ready(void *arg)
+{
+	struct agent *a = arg;
+
+	if (!notify_ready())
+		timer_set(a->tell_ready, AGENT_READY_RETRY_MS);
 }
 
 static void
@@ -347,7 +359,7 @@ agent_reload(struct agent *a)
 		    "stays in force");
 		notify_status("reload failed: the new configuration is faulty; "
 		    "the running one stays in force");
-		notify_ready();
+		agent_tell_ready(a);
 		return;
 	}
 	agent_warn_restart(a->settings, fresh);
@@ -368,7 +380,7 @@ agent_reload(struct agent *a)
 	a->settings = fresh;
 	(void)agent_reload_key(a);
 	log_notice("configuration read again");
-	notify_ready();
+	agent_tell_ready(a);
 	agent_tell_status(a);
 }
 
@@ -419,7 +431,7 @@ agent_preloaded(void *arg, const char *missing)
 		log_notice("ready on %s, service %s", a->settings->socket,
 		    a->settings->url);
 		agent_tell_status(a);
-		notify_ready();
+		agent_tell_ready(a);
 	}
 }
 
@@ -428,9 +440,11 @@ agent_build_timers(struct agent *a)
 {
 	a->status = timer_new(a->base, agent_status_cb, a);
 	a->watchdog = timer_new(a->base, agent_watchdog_cb, a);
+	a->tell_ready = timer_new(a->base, agent_tell_ready, a);
 	a->preload = preload_new(a->base, a->fetch, a->settings,
 	    agent_preloaded, a);
-	if (a->status == NULL || a->watchdog == NULL || a->preload == NULL)
+	if (a->status == NULL || a->watchdog == NULL ||
+	    a->tell_ready == NULL || a->preload == NULL)
 		return ERR_NOMEM;
 	timer_set(a->status, AGENT_STATUS_MS);
 	if (notify_watchdog_ms() > 0)
@@ -531,6 +545,7 @@ agent_free(struct agent *a)
 	audit_free(a->audit);
 	timer_free(a->status);
 	timer_free(a->watchdog);
+	timer_free(a->tell_ready);
 	signals_free(a->signals);
 	if (a->base != NULL)
 		event_base_free(a->base);

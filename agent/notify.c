@@ -2,9 +2,17 @@
 
 #include "notify.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
@@ -13,27 +21,65 @@
 #define STATUS_MAX 512
 
 #ifdef HAVE_SYSTEMD
+/* The manager's socket; 0 if there is none that this knows how to reach. */
+static socklen_t
+notify_address(struct sockaddr_un *ret)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	size_t len = path != NULL ? strlen(path) : 0;
+
+	if (len < 2 || len >= sizeof(ret->sun_path) ||
+	    (path[0] != '/' && path[0] != '@'))
+		return 0;
+	memset(ret, 0, sizeof(*ret));
+	ret->sun_family = AF_UNIX;
+	memcpy(ret->sun_path, path, len);
+	if (path[0] == '@')	/* an abstract name has no end but its length */
+		ret->sun_path[0] = '\0';
+	else
+		len++;
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+}
+
 /*
- * A failure is dropped: the manager then sees no message, which it takes for
- * what it is, and there is nobody else to tell.
+ * As sd_notify(3), whose socket blocks: a manager that does not read for a
+ * while would then stop the loop, and with it every client.  One that is gone
+ * is not worth another try; one whose queue is full is.
  */
-static void
+static bool
 send_state(const char *state)
 {
-	(void)sd_notify(0, state);
+	struct sockaddr_un address;
+	socklen_t len = notify_address(&address);
+	ssize_t n;
+	int fd, error;
+
+	if (len == 0)
+		return true;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return false;
+	do {
+		n = sendto(fd, state, strlen(state), MSG_NOSIGNAL,
+		    (const struct sockaddr *)&address, len);
+	} while (n < 0 && errno == EINTR);
+	error = n < 0 ? errno : 0;
+	(void)close(fd);
+	return error != EAGAIN && error != EWOULDBLOCK && error != ENOBUFS;
 }
 #else
-static void
+static bool
 send_state(const char *state)
 {
 	(void)state;
+	return true;
 }
 #endif
 
-void
+bool
 notify_ready(void)
 {
-	send_state("READY=1");
+	return send_state("READY=1");
 }
 
 void
@@ -48,13 +94,13 @@ notify_reloading(void)
 	    "RELOADING=1\nMONOTONIC_USEC=%llu",
 	    (unsigned long long)ts.tv_sec * 1000000ULL +
 		(unsigned long long)ts.tv_nsec / 1000);
-	send_state(state);
+	(void)send_state(state);
 }
 
 void
 notify_stopping(void)
 {
-	send_state("STOPPING=1");
+	(void)send_state("STOPPING=1");
 }
 
 void
@@ -75,7 +121,7 @@ notify_status(const char *fmt, ...)
 		if (*p == '\n')
 			*p = ' ';
 	}
-	send_state(state);
+	(void)send_state(state);
 }
 
 uint64_t
@@ -93,5 +139,5 @@ notify_watchdog_ms(void)
 void
 notify_watchdog(void)
 {
-	send_state("WATCHDOG=1");
+	(void)send_state("WATCHDOG=1");
 }

@@ -5,9 +5,14 @@
 #ifndef AGENT_NOTIFY_H
 #define AGENT_NOTIFY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-void notify_ready(void);
+/*
+ * False if the manager does not read just now: to be sent again a little
+ * later.  The others are dropped then; none of them ever blocks.
+ */
+bool notify_ready(void);
 /* RELOADING=1 with MONOTONIC_USEC, as Type=notify-reload wants it. */
 void notify_reloading(void);
 void notify_stopping(void);

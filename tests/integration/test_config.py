@@ -519,6 +519,27 @@ class Signals(Case):
             for s in self.agent.noted("STATUS")[before:]),
             "STATUS= says that it is not reachable", 30)
 
+    @harness.needs_systemd
+    def test_manager_that_does_not_read_stops_nothing(self):
+        """No blocking call on the loop, to the service manager either."""
+        self.get("a")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.setblocking(False)
+            for _ in range(100000):
+                try:
+                    s.sendto(b"FILLED=1", os.path.join(self.dir, "notify"))
+                except BlockingIOError:
+                    break
+        self.sandbox.stop()
+        with self.wire(timeout=10) as w:
+            # Changes of the state make STATUS= messages.
+            for _ in range(3):
+                w.get("qapi://secrets/a", max_age_ms=0, deadline_ms=2000)
+                w.get("qapi://secrets/b", deadline_ms=2000)
+                w.ping()
+        self.agent.proc.send_signal(signal.SIGTERM)
+        self.assertEqual(self.agent.ended(10), 0)
+
     def test_log_is_one_line_an_event(self):
         self.get("a")
         self.helper("get", "no\nsuch")

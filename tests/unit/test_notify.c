@@ -89,6 +89,56 @@ test_status_is_one_line(void **state)
 	assert_memory_equal(got, "STATUS=0000", 11);
 }
 
+/* Returns at all, and says that READY=1 is still owed. */
+static void
+test_manager_that_does_not_read_blocks_nobody(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 100000 && notify_ready(); i++)
+		;
+	assert_true(i > 0 && i < 100000);
+	notify_status("x");
+	notify_reloading();
+	notify_watchdog();
+	notify_stopping();
+	for (; i > 0; i--)
+		assert_string_equal(message(), "READY=1");
+	assert_string_equal(message(), "");
+	assert_true(notify_ready());
+	assert_string_equal(message(), "READY=1");
+}
+
+static void
+test_abstract_and_unusable_sockets(void **state)
+{
+	static const char name[] = "qapi-agent-test-notify";
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	char *saved = strdup(getenv("NOTIFY_SOCKET"));
+	char text[200];
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+	(void)state;
+	assert_non_null(saved);
+	(void)snprintf(text, sizeof(text), "@%s.%d", name, (int)getpid());
+	memcpy(addr.sun_path + 1, text + 1, strlen(text) - 1);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, (socklen_t)(
+	    offsetof(struct sockaddr_un, sun_path) + strlen(text))), 0);
+	assert_int_equal(setenv("NOTIFY_SOCKET", text, 1), 0);
+	assert_true(notify_ready());
+	assert_int_equal(recv(fd, got, sizeof(got), 0), 7);
+	(void)close(fd);
+	assert_true(notify_ready());	/* nobody there: nothing is owed */
+	memset(text, 'x', sizeof(text) - 1);
+	text[0] = '/';
+	text[sizeof(text) - 1] = '\0';
+	assert_int_equal(setenv("NOTIFY_SOCKET", text, 1), 0);
+	assert_true(notify_ready());
+	assert_int_equal(setenv("NOTIFY_SOCKET", saved, 1), 0);
+	free(saved);
+}
+
 static void
 test_watchdog_ms(void **state)
 {
@@ -133,6 +183,8 @@ main(void)
 	    cmocka_unit_test(test_states),
 	    cmocka_unit_test(test_reloading_says_when),
 	    cmocka_unit_test(test_status_is_one_line),
+	    cmocka_unit_test(test_manager_that_does_not_read_blocks_nobody),
+	    cmocka_unit_test(test_abstract_and_unusable_sockets),
 	    cmocka_unit_test(test_watchdog_ms),
 #endif
 	    cmocka_unit_test(test_without_a_manager),
