@@ -23,6 +23,9 @@ struct cache {
 	struct heap due;	/* by due_boot_ms */
 	struct heap expiry;	/* by expiry_wall_ms */
 	struct cache_stats stats;
+	void (*watcher)(void *arg, const struct cache_entry *e,
+	    enum cache_event ev);
+	void *watcher_arg;
 };
 
 /* First wait for a newer value than one that has expired; then it doubles. */
@@ -85,6 +88,23 @@ cache_free(struct cache *c)
 	heap_done(&c->expiry);
 	free(c->buckets);
 	free(c);
+}
+
+void
+cache_set_watcher(struct cache *c,
+    void (*cb)(void *arg, const struct cache_entry *e, enum cache_event ev),
+    void *arg)
+{
+	c->watcher = cb;
+	c->watcher_arg = arg;
+}
+
+void
+cache_set_wall_floor(struct cache *c, int64_t wall_ms, const struct now *now)
+{
+	(void)c;
+	(void)wall_ms;
+	(void)now;
 }
 
 void
@@ -491,6 +511,52 @@ cache_install(struct cache *c, struct cache_entry *e, struct object *o,
 	cache_schedule_expiry(c, e, rnd, now);
 	if (ret_changed != NULL)
 		*ret_changed = !same || e->expired != was_expired;
+	return 0;
+}
+
+void
+cache_confirm(struct cache *c, struct cache_entry *e, uint64_t sent_boot_ms,
+    uint64_t due_boot_ms, const struct now *now)
+{
+	(void)now;
+	cache_account(c, e, false);
+	e->confirmed_boot_ms = sent_boot_ms;
+	e->failures = 0;
+	e->last_error = 0;
+	cache_account(c, e, true);
+	cache_set_due(c, e, due_boot_ms);
+}
+
+uint64_t
+cache_next_phase(const struct cache *c, struct view what,
+    uint64_t interval_ms, uint32_t rnd, const struct now *now)
+{
+	(void)c;
+	(void)what;
+	return now->boot_ms + cache_jittered(interval_ms, rnd);
+}
+
+int
+cache_restore(struct cache *c, const struct cache_restored *r,
+    uint64_t spread_ms, uint32_t rnd, const struct now *now)
+{
+	struct cache_entry *e;
+	int error;
+
+	e = cache_get(c, &r->key, now);
+	if (e == NULL)
+		return ERR_NOMEM;
+	if (e->object != NULL)
+		return 0;
+	error = cache_install(c, e, r->object, rnd, now, NULL);
+	if (error != 0)
+		return error;
+	cache_account(c, e, false);
+	e->confirmed_boot_ms = now->boot_ms - r->age_ms;
+	e->read_boot_ms = now->boot_ms - r->read_age_ms;
+	e->failures = r->failures;
+	cache_account(c, e, true);
+	cache_set_due(c, e, now->boot_ms + (spread_ms ? rnd % spread_ms : 0));
 	return 0;
 }
 

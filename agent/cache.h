@@ -34,6 +34,19 @@ struct cache_config {
 	uint64_t negative_ttl_ms;
 	uint64_t idle_evict_ms;
 	uint64_t serve_expired_ms;	/* 0: never */
+	uint64_t phase;			/* this host's: a hash of its machine id.
+					 * Hosts that boot together do not ask
+					 * together */
+};
+
+/* What happened to a value, for those who watch it. */
+enum cache_event {
+	CACHE_EVENT_CHANGED,
+	CACHE_EVENT_EXPIRING,	/* refresh_lead before expiresAt */
+	CACHE_EVENT_EXPIRED,
+	CACHE_EVENT_GONE,	/* a definite no of the service */
+	CACHE_EVENT_STALE,	/* a due refresh has failed, for the first time */
+	CACHE_EVENT_FRESH_AGAIN, /* confirmed after CACHE_EVENT_STALE */
 };
 
 /* What an entry is asked for by. */
@@ -54,6 +67,8 @@ struct cache_entry {
 	uint64_t hash;
 	uint64_t confirmed_boot_ms;	/* the service said so, last */
 	uint64_t due_boot_ms;		/* next refresh; heap key */
+	uint64_t reread_boot_ms;	/* from then on the next refresh is by id,
+					 * whatever a listing says */
 	uint64_t read_boot_ms;		/* last read by a caller */
 	int64_t expiry_wall_ms;		/* next thing to do for expiresAt; heap key */
 	size_t due_slot;		/* place in the heaps */
@@ -68,6 +83,9 @@ struct cache_entry {
 					 * before the boot */
 	unsigned int expired_reads;	/* confirmed since, still expired */
 	bool kept;			/* preload: never evicted */
+	bool on_listing;		/* fetch's: a listing is to revalidate it */
+	unsigned int watchers;		/* watch's: while not 0, neither idle
+					 * nor evicted */
 	void *job;			/* fetch's, while it reads this */
 	enum ref_kind kind;
 	enum ref_format format;
@@ -94,6 +112,8 @@ struct cache_stats {
 	size_t bytes;
 	size_t max_bytes;
 	uint64_t evictions;
+	uint64_t changes;	/* contents came, changed or went: a counter */
+	uint64_t confirms;	/* only their age became less: likewise */
 };
 
 /* NULL for no memory. */
@@ -102,6 +122,22 @@ struct cache *cache_new(const struct cache_config *cfg);
 void cache_free(struct cache *c);
 /* Another configuration; entries over the budget go at the next install. */
 void cache_configure(struct cache *c, const struct cache_config *cfg);
+
+/*
+ * Whom to tell what happens to values.  From within the calls below, so cb
+ * must not call back into the cache; e is as it is afterwards, for
+ * CACHE_EVENT_GONE without its object.
+ */
+void cache_set_watcher(struct cache *c,
+    void (*cb)(void *arg, const struct cache_entry *e, enum cache_event ev),
+    void *arg);
+
+/*
+ * A lower bound of the wall clock that is not this machine's: the Date of an
+ * answer by the service, as of now.  Expiry is judged by the later of the two.
+ */
+void cache_set_wall_floor(struct cache *c, int64_t wall_ms,
+    const struct now *now);
 
 /* Find an entry; NULL if there is none.  Does not count as a read. */
 struct cache_entry *cache_find(struct cache *c, const struct cache_key *key);
@@ -132,6 +168,41 @@ void cache_touch(struct cache *c, struct cache_entry *e, const struct now *now);
  */
 int cache_install(struct cache *c, struct cache_entry *e, struct object *o,
     uint32_t rnd, const struct now *now, bool *ret_changed);
+
+/*
+ * A listing that was asked for at sent_boot_ms shows what is held to be
+ * current.  due_boot_ms: the next refresh, for all that it confirmed.
+ */
+void cache_confirm(struct cache *c, struct cache_entry *e,
+    uint64_t sent_boot_ms, uint64_t due_boot_ms, const struct now *now);
+
+/*
+ * When to refresh next what was confirmed now, on this host's phase: at most
+ * interval_ms from now, the same moment of each interval for the same what on
+ * the same host, less some jitter.  rnd: 32 random bits.
+ */
+uint64_t cache_next_phase(const struct cache *c, struct view what,
+    uint64_t interval_ms, uint32_t rnd, const struct now *now);
+
+/* An entry as another run of the agent left it. */
+struct cache_restored {
+	struct cache_key key;
+	struct object *object;	/* not NULL */
+	uint64_t age_ms;	/* since it was confirmed, downtime included */
+	uint64_t read_age_ms;
+	uint64_t reread_in_ms;
+	unsigned int failures;	/* not 0: it was stale */
+	bool expired;
+	uint64_t expired_age_ms;
+};
+
+/*
+ * Put it in, due within spread_ms or when it had been due.  An entry that is
+ * there already stays as it is.  Takes a reference of its own.
+ * Returns 0, ERR_TOO_LARGE or ERR_NOMEM.
+ */
+int cache_restore(struct cache *c, const struct cache_restored *r,
+    uint64_t spread_ms, uint32_t rnd, const struct now *now);
 
 /* The service definitely refused: drops and wipes the value. */
 void cache_install_negative(struct cache *c, struct cache_entry *e, int error,

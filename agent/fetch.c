@@ -65,6 +65,7 @@ struct fetch {
 	struct timer *deliver;
 	struct timer *grace;
 	bool unauthorized;
+	bool offline;
 	struct wait_list on_secret_names;
 	struct wait_list on_key_names;
 	struct wait_list ready;
@@ -77,6 +78,8 @@ static void fetch_grace_cb(void *arg);
 static void fetch_names_cb(void *arg, enum ref_kind kind,
     const struct upstream_answer *answer);
 static bool fetch_reload_key(void *arg);
+static void fetch_event(void *arg, const struct cache_entry *e,
+    enum cache_event ev);
 static void fetch_state_changed(void *arg);
 
 /* --- life --- */
@@ -113,6 +116,7 @@ fetch_new(struct event_base *base, struct upstream *up,
 		fetch_free(f);
 		return NULL;
 	}
+	cache_set_watcher(f->cache, fetch_event, f);
 	return f;
 }
 
@@ -164,6 +168,21 @@ void
 fetch_get_stats(const struct fetch *f, struct jobs_stats *ret_stats)
 {
 	jobs_get_stats(f->jobs, ret_stats);
+}
+
+struct names *
+fetch_names(struct fetch *f)
+{
+	return f->names;
+}
+
+static void
+fetch_event(void *arg, const struct cache_entry *e, enum cache_event ev)
+{
+	struct fetch *f = arg;
+
+	if (f->hooks.event != NULL)
+		f->hooks.event(f->hooks.arg, e, ev);
 }
 
 /* --- timers --- */
@@ -820,7 +839,96 @@ fetch_keep(struct fetch *f, const struct ref *ref)
 		e->kept = true;
 }
 
+/* --- where a value stands --- */
+
+static void
+fetch_stand_times(struct fetch *f, const struct now *now,
+    struct fetch_standing *st)
+{
+	const struct cache_entry *e = st->entry;
+	uint64_t left;
+
+	st->age_ms = cache_age(e, now);
+	st->usable_ms = f->cfg.cache.max_stale_ms > st->age_ms
+	    ? f->cfg.cache.max_stale_ms - st->age_ms : 0;
+	if (e->object->expires_at != MSG_NO_TIME) {
+		left = e->object->expires_at > now->wall_ms
+		    ? (uint64_t)e->object->expires_at - (uint64_t)now->wall_ms
+		    : 0;
+		if (left < st->usable_ms)
+			st->usable_ms = left;
+	}
+	if (e->job != NULL)
+		st->next_refresh_ms = 0;
+	else if (e->due_slot != CACHE_NOT_IN_HEAP)
+		st->next_refresh_ms = e->due_boot_ms > now->boot_ms
+		    ? e->due_boot_ms - now->boot_ms : 0;
+}
+
+void
+fetch_stand_entry(struct fetch *f, struct cache_entry *e,
+    const struct now *now, struct fetch_standing *ret)
+{
+	*ret = (struct fetch_standing){
+		.entry = e,
+		.state = cache_state(f->cache, e, now),
+		.next_refresh_ms = UINT64_MAX,
+		.last_error = e->last_error,
+	};
+	if (e->object != NULL)
+		fetch_stand_times(f, now, ret);
+}
+
+void
+fetch_stand(struct fetch *f, const struct ref *ref, const struct now *now,
+    struct fetch_standing *ret)
+{
+	struct cache_key key = {
+		.kind = ref->kind, .format = ref->format,
+		.version = ref->version,
+	};
+	struct cache_entry *e = NULL;
+	struct view name;
+
+	if (fetch_identify(f, ref, &key.id, &name) == 0)
+		e = cache_find(f->cache, &key);
+	if (e != NULL)
+		fetch_stand_entry(f, e, now, ret);
+	else
+		*ret = (struct fetch_standing){
+			.state = CACHE_NONE, .next_refresh_ms = UINT64_MAX,
+		};
+}
+
 /* --- the service as a whole --- */
+
+void
+fetch_restored(struct fetch *f)
+{
+	struct now now;
+
+	clock_read(&now);
+	fetch_schedule(f, &now);
+}
+
+void
+fetch_set_offline(struct fetch *f, bool offline)
+{
+	f->offline = offline;
+	jobs_set_offline(f->jobs, offline);
+}
+
+bool
+fetch_is_offline(const struct fetch *f)
+{
+	return f->offline;
+}
+
+void
+fetch_key_changed(struct fetch *f)
+{
+	jobs_key_changed(f->jobs);
+}
 
 static bool
 fetch_reload_key(void *arg)

@@ -39,6 +39,9 @@ struct fetch_hooks {
 	bool (*reload_key)(void *arg);	/* as in struct jobs_hooks */
 	void (*state_changed)(void *arg);
 	void (*wiped)(void *arg); /* unauthorized-grace is over */
+	/* what happens to cached values; may be NULL.  As cache_set_watcher() */
+	void (*event)(void *arg, const struct cache_entry *e,
+	    enum cache_event ev);
 	void *arg;
 };
 
@@ -142,6 +145,40 @@ bool fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text);
 
 /* Mark as never to be evicted once it is cached (preload). */
 void fetch_keep(struct fetch *f, const struct ref *ref);
+
+/* Where the value of a reference stands; nothing is asked of the service. */
+struct fetch_standing {
+	struct cache_entry *entry; /* NULL: it is not cached */
+	enum cache_state state;
+	uint64_t age_ms;	/* where there is an object */
+	uint64_t next_refresh_ms; /* from now; UINT64_MAX: none is planned */
+	uint64_t usable_ms;	/* from now, until neither max-stale nor
+				 * expiresAt lets it be served, should the
+				 * service stay away; UINT64_MAX: no end */
+	int last_error;		/* of the newest refresh; 0: none */
+};
+
+/* Views and entry die with the next event. */
+void fetch_stand(struct fetch *f, const struct ref *ref,
+    const struct now *now, struct fetch_standing *ret);
+/* The same for an entry, when walking the cache. */
+void fetch_stand_entry(struct fetch *f, struct cache_entry *e,
+    const struct now *now, struct fetch_standing *ret);
+
+/*
+ * Behave as if the service could not be reached (drill), or no longer so.
+ * What is under way is taken back.
+ */
+void fetch_set_offline(struct fetch *f, bool offline);
+bool fetch_is_offline(const struct fetch *f);
+
+/* Another API key is in force: what was refused for the old one is asked again. */
+void fetch_key_changed(struct fetch *f);
+
+/* The listings, to save and restore them. */
+struct names *fetch_names(struct fetch *f);
+/* Entries were restored: look when they are due. */
+void fetch_restored(struct fetch *f);
 
 /* The cache, to walk it or read its figures. */
 struct cache *fetch_cache(struct fetch *f);

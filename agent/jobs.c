@@ -62,6 +62,7 @@ struct jobs {
 	struct upstream_request suspect; /* what failed last */
 	char suspect_id[MSG_ID_MAX];	/* its id */
 	bool has_suspect;
+	bool offline;		/* a drill: nothing is sent */
 	bool suspect_alone;	/* others were answered since it failed */
 	int down_error;		/* why the breaker is open */
 	char down_message[UPSTREAM_MESSAGE_MAX];
@@ -585,6 +586,11 @@ jobs_pump_cb(void *arg)
 	struct job *job;
 	struct now now;
 
+	if (js->offline) {
+		jobs_refuse_queued(js, true, ERR_UPSTREAM_UNAVAILABLE,
+		    "a drill is under way: the service counts as unreachable");
+		return;
+	}
 	clock_read(&now);
 	if (js->stats.held_until_boot_ms > now.boot_ms) {
 		jobs_pump_held(js, &now);
@@ -598,6 +604,34 @@ jobs_pump_cb(void *arg)
 	while (js->stats.in_flight < js->max_in_flight &&
 	    (job = jobs_first(js)) != NULL)
 		job_send(job, false);
+}
+
+void
+jobs_set_offline(struct jobs *js, bool offline)
+{
+	struct job *job, *next;
+
+	if (js->offline == offline)
+		return;
+	js->offline = offline;
+	for (job = TAILQ_FIRST(&js->rest); offline && job != NULL; job = next) {
+		next = TAILQ_NEXT(job, link);
+		job_restart(job);
+	}
+	if (!offline)
+		breaker_init(&js->breaker);
+	else
+		jobs_set_state(js, JOBS_DOWN);
+	timer_set(js->pump, 0);
+}
+
+void
+jobs_key_changed(struct jobs *js)
+{
+	js->key++;
+	if (js->stats.state == JOBS_UNAUTHORIZED)
+		breaker_init(&js->breaker);
+	timer_set(js->pump, 0);
 }
 
 uint64_t

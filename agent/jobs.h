@@ -102,6 +102,15 @@ uint64_t jobs_now(struct jobs *js);
  */
 uint64_t jobs_probe_ms(const struct jobs *js, const struct now *now);
 
+/*
+ * Send nothing and fail everything as if the service could not be reached; or
+ * no longer so.  What is under way is taken back and fails.
+ */
+void jobs_set_offline(struct jobs *js, bool offline);
+
+/* Another API key is in force: a refusal of the old one means nothing now. */
+void jobs_key_changed(struct jobs *js);
+
 void jobs_get_stats(const struct jobs *js, struct jobs_stats *ret_stats);
 
 #endif /* AGENT_JOBS_H */

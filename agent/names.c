@@ -120,6 +120,22 @@ names_renewing(const struct names *n, enum ref_kind kind)
 }
 
 void
+names_restore(struct names *n, enum ref_kind kind, struct listing *l,
+    uint64_t age_ms, const struct now *now)
+{
+	struct names_kind *k = names_of(n, kind);
+
+	if (k->listing != NULL) {
+		listing_unref(l);
+		return;
+	}
+	k->listing = l;
+	/* may be before the boot: differences are right all the same */
+	k->begun_boot_ms = now->boot_ms - age_ms;
+	k->sent = 0;
+}
+
+void
 names_forget(struct names *n, enum ref_kind kind)
 {
 	struct names_kind *k = names_of(n, kind);

@@ -45,6 +45,13 @@ int names_renew(struct names *n, enum ref_kind kind, enum job_waited waited,
 
 bool names_renewing(const struct names *n, enum ref_kind kind);
 
+/*
+ * A listing of another run, as of age_ms ago; nothing if there is one already.
+ * Takes the reference over.
+ */
+void names_restore(struct names *n, enum ref_kind kind, struct listing *l,
+    uint64_t age_ms, const struct now *now);
+
 /* Forget the listing: something was written. */
 void names_forget(struct names *n, enum ref_kind kind);
 

@@ -15,6 +15,7 @@
 
 #include "object.h"
 #include "ref.h"
+#include "secmem.h"
 
 #define UPSTREAM_MESSAGE_MAX 256
 
@@ -35,6 +36,10 @@ struct upstream_request {
 	enum ref_format format;	/* UPSTREAM_READ_KEY */
 	unsigned int page;	/* lists: from 1 */
 	unsigned int page_size;
+	uint64_t timeout_ms;	/* of this call; 0: the configured one, which
+				 * bounds it in any case */
+	const struct secmem *key; /* ask with this API key, not the one in
+				 * force; only until start returns */
 };
 
 /* One row of a list.  Texts are owned by the page. */
@@ -53,11 +58,24 @@ struct upstream_page {
 	size_t count;
 	bool has_more;		/* as told, else worked out from total, page
 				 * and page size; never true on an empty page */
-	bool has_versions;	/* every row tells its version */
+	bool has_versions;	/* every row tells its version, and has the
+				 * members updatedAt, expiresAt, isActive
+				 * (null is fine): it can revalidate */
 	uint64_t total;		/* 0: not told */
 };
 
 void upstream_page_free(struct upstream_page *page);
+
+/*
+ * X-RateLimit-*: of an answer; [assumed] in upstream-api.md, section 2, so
+ * often absent.
+ */
+struct upstream_rate {
+	bool told;		/* limit and remaining are there */
+	uint64_t limit;		/* requests a minute with this key */
+	uint64_t remaining;	/* of them, until reset */
+	uint64_t reset_ms;	/* from now; 0: not told */
+};
 
 struct upstream_answer {
 	int error;		/* 0 or ERR_* as in the contract, section 4 */
@@ -67,6 +85,8 @@ struct upstream_answer {
 	bool gone;		/* 404, 410, or isActive false: drop it */
 	bool forbidden;		/* 403 or 409 about this thing: drop it */
 	uint64_t retry_after_ms; /* 429 and 503; 0: not told; capped at 1 h */
+	int64_t date_ms;	/* Date: of the answer, wall ms; MSG_NO_TIME: none */
+	struct upstream_rate rate;
 	char message[UPSTREAM_MESSAGE_MAX]; /* a sentence for people, no values,
 				 * nothing of the body: "HTTP 500", "connection
 				 * refused by 127.0.0.1:9", "no `value` in it" */
