@@ -267,7 +267,7 @@ reading_send(struct reading *rd)
 	const struct upstream_request req = {
 		.op = e->kind == REF_SECRET ? UPSTREAM_READ_SECRET
 		    : UPSTREAM_READ_KEY,
-		.id = { .p = (const uint8_t *)e->id, .len = e->id_len },
+		.id = cache_id(e),
 		.version = e->version,
 		.format = e->format,
 	};
@@ -337,8 +337,7 @@ fetch_drop_sibling(void *arg, struct cache_entry *e)
 	struct fetch_drop *d = arg;
 
 	if (e == d->cause || e->kind != d->cause->kind ||
-	    e->id_len != d->cause->id_len ||
-	    memcmp(e->id, d->cause->id, e->id_len) != 0)
+	    !cache_has_id(e, cache_id(d->cause)))
 		return true;
 	if (e->job != NULL)
 		cache_clear(d->f->cache, e, d->now);
@@ -663,8 +662,7 @@ fetch_purge_entry(void *arg, struct cache_entry *e)
 	struct reading *rd = e->job;
 
 	if (p->ref != NULL && (e->kind != p->ref->kind ||
-	    e->id_len != p->id.len ||
-	    memcmp(e->id, p->id.p, p->id.len) != 0 ||
+	    !cache_has_id(e, p->id) ||
 	    (p->ref->version != 0 && e->version != p->ref->version)))
 		return true;
 	if (e->object != NULL || e->negative_error != ERR_AGAIN)
@@ -725,8 +723,7 @@ fetch_match_text(void *arg, struct cache_entry *e)
 
 	if (e->kind != m->ref->kind)
 		return true;
-	if (e->id_len == m->ref->name.len &&
-	    memcmp(e->id, m->ref->name.p, e->id_len) == 0 &&
+	if (cache_has_id(e, m->ref->name) &&
 	    (m->by_id == NULL || e->object != NULL))
 		m->by_id = e;
 	if (e->object != NULL) {
@@ -779,8 +776,7 @@ fetch_identify(struct fetch *f, const struct ref *ref,
 		m.by_id = m.by_name;
 	if (m.by_id == NULL)
 		return ERR_NOT_FOUND;
-	*ret_id = (struct view){ (const uint8_t *)m.by_id->id,
-	    m.by_id->id_len };
+	*ret_id = cache_id(m.by_id);
 	*ret_name = m.by_id->object != NULL ? object_name(m.by_id->object)
 	    : (struct view){ NULL, 0 };
 	return 0;
@@ -846,7 +842,7 @@ fetch_stand_times(struct fetch *f, const struct now *now,
     struct fetch_standing *st)
 {
 	const struct cache_entry *e = st->entry;
-	uint64_t left;
+	uint64_t left, due_boot_ms = cache_due_boot_ms(f->cache, e);
 
 	st->age_ms = cache_age(e, now);
 	st->usable_ms = f->cfg.cache.max_stale_ms > st->age_ms
@@ -860,9 +856,9 @@ fetch_stand_times(struct fetch *f, const struct now *now,
 	}
 	if (e->job != NULL)
 		st->next_refresh_ms = 0;
-	else if (e->due_slot != CACHE_NOT_IN_HEAP)
-		st->next_refresh_ms = e->due_boot_ms > now->boot_ms
-		    ? e->due_boot_ms - now->boot_ms : 0;
+	else if (due_boot_ms != UINT64_MAX)
+		st->next_refresh_ms = due_boot_ms > now->boot_ms
+		    ? due_boot_ms - now->boot_ms : 0;
 }
 
 void
