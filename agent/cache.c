@@ -49,6 +49,7 @@ cache_new(const struct cache_config *cfg)
 	hash_key_init(&c->hash_key);
 	slab_init(&c->entries, sizeof(struct cache_entry));
 	heap_init(&c->due, cache_due_moved, c);
+	heap_init(&c->parked, cache_due_moved, c);
 	heap_init(&c->expiry, cache_expiry_moved, c);
 	cache_configure(c, cfg);
 	return c;
@@ -62,6 +63,7 @@ cache_free(struct cache *c)
 	while (c->oldest != SLAB_NONE)
 		cache_drop(c, cache_at(c, c->oldest));
 	heap_done(&c->due);
+	heap_done(&c->parked);
 	heap_done(&c->expiry);
 	slab_done(&c->entries);
 	free(c->buckets);
@@ -572,8 +574,10 @@ cache_confirm(struct cache *c, struct cache_entry *e, uint64_t sent_boot_ms,
 		c->stats.confirms++;
 		cache_tell_fresh(c, e);
 	}
-	if (e->job != NULL)
+	if (e->job != NULL) {
+		cache_unpark(c, e);
 		return;
+	}
 	/* there are no random bits here, but it is the expired one's own */
 	if (e->expired)
 		due_boot_ms = cache_next_ordinary(c, e,

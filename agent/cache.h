@@ -87,7 +87,8 @@ struct cache_entry {
 	uint32_t chain;			/* next in its hash bucket */
 	uint32_t older;			/* by last read */
 	uint32_t newer;
-	uint32_t due_slot;		/* place in the heaps */
+	uint32_t due_slot;		/* place on the due list, or among those
+					 * that are parked */
 	uint32_t expiry_slot;
 	unsigned int watchers;	/* watch's: while not 0, neither idle nor
 				 * evicted */
@@ -101,7 +102,7 @@ struct cache_entry {
 	bool expired : 1;	/* seen past expiresAt: stays so, whatever the
 				 * wall clock does next */
 	bool kept : 1;		/* preload's: never evicted */
-	bool on_listing : 1;	/* fetch's: a listing is to revalidate it */
+	bool parked : 1;	/* waits for a listing */
 	bool told_expiring : 1;	/* of the expiresAt that it has */
 	bool told_stale : 1;	/* and not yet that it is fresh again */
 	bool missed : 1;	/* had a value, which cache_clear() dropped */
@@ -225,6 +226,23 @@ int cache_install(struct cache *c, struct cache_entry *e, struct object *o,
  */
 void cache_confirm(struct cache *c, struct cache_entry *e,
     uint64_t sent_boot_ms, uint64_t due_boot_ms, const struct now *now);
+
+/*
+ * Is its next refresh to be a read by its id, whatever a listing says?  That
+ * comes every reread_interval.
+ */
+bool cache_wants_reread(const struct cache *c, const struct cache_entry *e,
+    const struct now *now);
+
+/*
+ * e, which cache_next_due() gave out, waits for a listing.  Whatever is
+ * installed, confirmed or failed for it ends that.  Returns 0 or ERR_NOMEM.
+ */
+int cache_park(struct cache *c, struct cache_entry *e);
+/* It waits no longer; it is not due either until something happens to it. */
+void cache_unpark(struct cache *c, struct cache_entry *e);
+/* One that waits, or NULL. */
+struct cache_entry *cache_parked(const struct cache *c);
 
 /*
  * When to refresh next what was confirmed now, on this host's phase: at most

@@ -23,6 +23,7 @@ struct cache {
 	uint32_t oldest;	/* by last read; SLAB_NONE: no entry */
 	uint32_t newest;
 	struct heap due;	/* by when, on the boot clock */
+	struct heap parked;	/* waiting for a listing, in no order */
 	struct heap expiry;	/* of all that can expire and have not: by the
 				 * next thing to do for it, on wall time */
 	bool has_floor;
@@ -52,6 +53,7 @@ cache_tell(struct cache *c, const struct cache_entry *e, enum cache_event ev)
 /* Put it on the due list, or elsewhere on it. */
 void cache_set_due(struct cache *c, struct cache_entry *e,
     uint64_t due_boot_ms);
+/* Take it off, and from those that are parked. */
 void cache_clear_due(struct cache *c, struct cache_entry *e);
 
 /*

@@ -16,6 +16,7 @@
 #define CACHE_PHASE_JITTER_SHIFT 4
 /* What was confirmed less than 1/8 before its moment waits for the next. */
 #define CACHE_PHASE_SKIP_SHIFT 3
+#define CACHE_PARKED_KEEP 1024u	/* places for those are not given back */
 
 /* --- wall time --- */
 
@@ -63,7 +64,41 @@ cache_wall_before(int64_t wall_ms, uint64_t span_ms)
 	return wall_ms - (int64_t)span_ms;
 }
 
-/* --- the two lists --- */
+/* --- the lists --- */
+
+void
+cache_unpark(struct cache *c, struct cache_entry *e)
+{
+	if (!e->parked)
+		return;
+	heap_remove(&c->parked, e->due_slot);
+	e->parked = false;
+	/* all may have been here, once, after an outage */
+	if (c->parked.count == 0 && c->parked.cap > CACHE_PARKED_KEEP)
+		heap_done(&c->parked);
+}
+
+int
+cache_park(struct cache *c, struct cache_entry *e)
+{
+	if (e->parked)
+		return 0;
+	if (heap_reserve(&c->parked, (size_t)c->parked.count + 1) != 0)
+		return ERR_NOMEM;
+	cache_clear_due(c, e);
+	e->parked = true;
+	heap_insert(&c->parked, slab_number(&c->entries, e), 0);
+	return 0;
+}
+
+struct cache_entry *
+cache_parked(const struct cache *c)
+{
+	uint32_t number;
+
+	return heap_first(&c->parked, &number, NULL) ? cache_at(c, number)
+	    : NULL;
+}
 
 void
 cache_set_due(struct cache *c, struct cache_entry *e, uint64_t due_boot_ms)
@@ -71,6 +106,7 @@ cache_set_due(struct cache *c, struct cache_entry *e, uint64_t due_boot_ms)
 	int64_t key = due_boot_ms > INT64_MAX ? INT64_MAX
 	    : (int64_t)due_boot_ms;
 
+	cache_unpark(c, e);
 	if (e->due_slot == CACHE_NOT_IN_HEAP)
 		heap_insert(&c->due, slab_number(&c->entries, e), key);
 	else
@@ -80,6 +116,7 @@ cache_set_due(struct cache *c, struct cache_entry *e, uint64_t due_boot_ms)
 void
 cache_clear_due(struct cache *c, struct cache_entry *e)
 {
+	cache_unpark(c, e);
 	if (e->due_slot != CACHE_NOT_IN_HEAP)
 		heap_remove(&c->due, e->due_slot);
 }
@@ -87,7 +124,7 @@ cache_clear_due(struct cache *c, struct cache_entry *e)
 uint64_t
 cache_due_boot_ms(const struct cache *c, const struct cache_entry *e)
 {
-	return e->due_slot == CACHE_NOT_IN_HEAP ? UINT64_MAX
+	return e->due_slot == CACHE_NOT_IN_HEAP || e->parked ? UINT64_MAX
 	    : (uint64_t)heap_key(&c->due, e->due_slot);
 }
 
@@ -327,6 +364,14 @@ cache_next_reread(const struct cache *c, bool first, uint32_t rnd,
 	    ? cache_part(interval, cache_mix(rnd))
 	    : cache_jittered(interval, CACHE_PHASE_JITTER_SHIFT,
 	    cache_mix(rnd)));
+}
+
+bool
+cache_wants_reread(const struct cache *c, const struct cache_entry *e,
+    const struct now *now)
+{
+	(void)c;
+	return (int64_t)(now->boot_ms - e->reread_boot_ms) >= 0;
 }
 
 /* --- what may be served --- */
