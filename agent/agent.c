@@ -21,8 +21,10 @@
 #include "log.h"
 #include "notify.h"
 #include "preload.h"
+#include "reload.h"
 #include "secmem.h"
 #include "session.h"
+#include "setup.h"
 #include "signals.h"
 #include "status.h"
 #include "timers.h"
@@ -178,40 +180,12 @@ agent_wiped(void *arg)
 	log_error("unauthorized-grace is over: everything cached was wiped");
 }
 
-static struct fetch_config
-agent_fetch_config(const struct settings *s)
-{
-	return (struct fetch_config){
-		.cache = {
-			.max_bytes = s->max_memory,
-			.refresh_interval_ms = s->refresh_interval_ms,
-			.refresh_lead_ms = s->refresh_lead_ms,
-			.reread_interval_ms = s->reread_interval_ms,
-			.max_stale_ms = s->max_stale_ms,
-			.negative_ttl_ms = s->negative_ttl_ms,
-			.idle_evict_ms = s->idle_evict_ms,
-			.serve_expired_ms = s->serve_expired_ms,
-		},
-		.unauthorized_grace_ms = s->unauthorized_grace_ms,
-		.max_in_flight = s->max_in_flight,
-	};
-}
-
 static int
 agent_build_upstream(struct agent *a)
 {
 	const struct settings *s = a->settings;
-	const struct upstream_http_config http = {
-		.url = s->url,
-		.ca_file = s->ca_file,
-		.pinned_public_key = s->pinned_public_key,
-		.proxy = s->proxy,
-		.connect_timeout_ms = s->connect_timeout_ms,
-		.request_timeout_ms = s->request_timeout_ms,
-		.max_response = s->max_response,
-		.max_connections = s->max_in_flight,
-	};
-	const struct fetch_config cfg = agent_fetch_config(s);
+	const struct upstream_http_config http = setup_http(s);
+	const struct fetch_config cfg = setup_fetch(s);
 	const struct fetch_hooks hooks = {
 		.reload_key = agent_reload_key,
 		.state_changed = agent_state_changed,
@@ -260,11 +234,7 @@ static int
 agent_build_sockets(struct agent *a)
 {
 	const struct settings *s = a->settings;
-	const struct listener_config cfg = {
-		.path = s->socket,
-		.mode = s->socket_mode,
-		.group = s->socket_group,
-	};
+	const struct listener_config cfg = setup_listener(s);
 	char why[AGENT_WHY];
 	int r;
 
@@ -289,99 +259,24 @@ agent_build_sockets(struct agent *a)
 
 /* --- signals and timers --- */
 
-static bool
-agent_same_text(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-/* What stays in force is what the status shows. */
-static void
-agent_swap_text(char **a, char **b)
-{
-	char *t = *a;
-
-	*a = *b;
-	*b = t;
-}
-
-/* What a reload leaves as it was is said, so that nobody waits for it. */
-static void
-agent_warn_restart(const struct settings *old, const struct settings *fresh)
-{
-	const struct {
-		const char *key;
-		bool same;
-	} fixed[] = {
-		{ "socket", agent_same_text(old->socket, fresh->socket) },
-		{ "socket-mode", old->socket_mode == fresh->socket_mode },
-		{ "socket-group",
-		    agent_same_text(old->socket_group, fresh->socket_group) },
-		{ "max-connections",
-		    old->max_connections == fresh->max_connections },
-		{ "audit-log",
-		    agent_same_text(old->audit_log, fresh->audit_log) },
-		{ "url", agent_same_text(old->url, fresh->url) },
-		{ "ca-file", agent_same_text(old->ca_file, fresh->ca_file) },
-		{ "pinned-public-key", agent_same_text(
-		    old->pinned_public_key, fresh->pinned_public_key) },
-		{ "proxy", agent_same_text(old->proxy, fresh->proxy) },
-		{ "connect-timeout",
-		    old->connect_timeout_ms == fresh->connect_timeout_ms },
-		{ "request-timeout",
-		    old->request_timeout_ms == fresh->request_timeout_ms },
-		{ "max-in-flight", old->max_in_flight == fresh->max_in_flight },
-		{ "max-response", old->max_response == fresh->max_response },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
-		if (!fixed[i].same)
-			log_warning("%s= has changed; that takes a restart",
-			    fixed[i].key);
-	}
-}
-
-/*
- * What a reload cannot change is said; the rest is in force for the next
- * request of connections that are already open.
- */
 static void
 agent_reload(struct agent *a)
 {
-	struct settings *fresh = NULL;
-	struct limit *limit;
-	struct fetch_config cfg;
+	struct reload rl = {
+		.path = a->path,
+		.settings = &a->settings,
+		.env = &a->env,
+		.read_key = agent_reload_key,
+		.arg = a,
+	};
 
 	notify_reloading();
-	if (settings_load(a->path, stderr, &fresh) != 0) {
-		log_error("the new configuration is faulty; the running one "
-		    "stays in force");
+	if (reload_run(&rl))
+		agent_tell_status(a);
+	else
 		notify_status("reload failed: the new configuration is faulty; "
 		    "the running one stays in force");
-		agent_tell_ready(a);
-		return;
-	}
-	agent_warn_restart(a->settings, fresh);
-	agent_swap_text(&fresh->url, &a->settings->url);
-	agent_swap_text(&fresh->socket, &a->settings->socket);
-	cfg = agent_fetch_config(fresh);
-	fetch_configure(a->fetch, &cfg);
-	limit = limit_new(fresh->max_requests_per_second);
-	if (limit != NULL) {
-		limit_free(a->env.limit);
-		a->env.limit = limit;
-	}
-	log_set_level(fresh->log_level);
-	audit_reopen(a->audit);
-	a->env.settings = fresh;
-	a->env.policy_generation++;
-	settings_free(a->settings);
-	a->settings = fresh;
-	(void)agent_reload_key(a);
-	log_notice("configuration read again");
 	agent_tell_ready(a);
-	agent_tell_status(a);
 }
 
 static void
