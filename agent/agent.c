@@ -60,6 +60,10 @@ struct agent {
 	struct timer *tell_ready;
 	bool ready;
 	char missing[AGENT_WHY]; /* of preload */
+	bool may_lack;		/* path: see struct reload */
+	size_t max_memory;	/* likewise */
+	char reloaded[RELOAD_WHY + 32]; /* what is wrong since the last
+					 * reload; "" if nothing */
 };
 
 /* --- before everything --- */
@@ -131,10 +135,9 @@ agent_tell_status(struct agent *a)
 
 	clock_read(&now);
 	(void)status_line(&a->env, &now, line, sizeof(line));
-	if (a->missing[0] != '\0')
-		notify_status("%s; not held: %s", line, a->missing);
-	else
-		notify_status("%s", line);
+	notify_status("%s%s%s%s%s", line, a->reloaded[0] != '\0' ? "; " : "",
+	    a->reloaded, a->missing[0] != '\0' ? "; not held: " : "",
+	    a->missing);
 }
 
 /* READY=1, which the start and each reload end with, must not get lost. */
@@ -260,22 +263,78 @@ agent_build_sockets(struct agent *a)
 /* --- signals and timers --- */
 
 static void
+agent_preloaded(void *arg, const char *missing)
+{
+	struct agent *a = arg;
+
+	if (missing[0] != '\0')
+		log_warning("serving without %s", missing);
+	(void)snprintf(a->missing, sizeof(a->missing), "%s", missing);
+	agent_tell_status(a);
+	if (!a->ready) {
+		a->ready = true;
+		log_notice("ready on %s, service %s", a->settings->socket,
+		    a->settings->url);
+		agent_tell_ready(a);
+	}
+}
+
+static void
+agent_warn_unavailable(const struct settings *s)
+{
+	const struct {
+		const char *key;
+		const char *value;
+	} later[] = {
+		{ "credentials-socket", s->credentials_socket },
+		{ "http-socket", s->http_socket },
+		{ "http-listen", s->http_listen },
+		{ "state-file", s->state_file },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+		if (later[i].value != NULL)
+			log_warning("%s= is not available in this version "
+			    "and has no effect", later[i].key);
+	}
+}
+
+static int
+agent_check_key(void *arg, const struct settings *fresh, char *why,
+    size_t why_size)
+{
+	struct secmem key = { NULL, 0 };
+	int r;
+
+	(void)arg;
+	r = apikey_read(fresh->api_key_file, &key, why, why_size);
+	secmem_free_bytes(&key);
+	return r;
+}
+
+static void
 agent_reload(struct agent *a)
 {
 	struct reload rl = {
-		.path = a->path,
-		.settings = &a->settings,
-		.env = &a->env,
-		.read_key = agent_reload_key,
+		.base = a->base, .path = a->path, .may_lack = &a->may_lack,
+		.max_memory = a->max_memory, .settings = &a->settings,
+		.env = &a->env, .upstream = a->upstream, .conns = a->conns,
+		.audit = &a->audit, .listener = &a->listener,
+		.preload = &a->preload, .preloaded = agent_preloaded,
+		.check_key = agent_check_key, .read_key = agent_reload_key,
 		.arg = a,
 	};
 
 	notify_reloading();
-	if (reload_run(&rl))
-		agent_tell_status(a);
-	else
-		notify_status("reload failed: the new configuration is faulty; "
-		    "the running one stays in force");
+	if (reload_run(&rl)) {
+		agent_warn_unavailable(a->settings);
+		(void)snprintf(a->reloaded, sizeof(a->reloaded), "%s", rl.why);
+	} else {
+		(void)snprintf(a->reloaded, sizeof(a->reloaded),
+		    "reload failed: %s", rl.why);
+	}
+	agent_tell_status(a);
 	agent_tell_ready(a);
 }
 
@@ -313,23 +372,6 @@ agent_watchdog_cb(void *arg)
 	timer_set(a->watchdog, notify_watchdog_ms());
 }
 
-static void
-agent_preloaded(void *arg, const char *missing)
-{
-	struct agent *a = arg;
-
-	if (missing[0] != '\0')
-		log_warning("serving without %s", missing);
-	(void)snprintf(a->missing, sizeof(a->missing), "%s", missing);
-	if (!a->ready) {
-		a->ready = true;
-		log_notice("ready on %s, service %s", a->settings->socket,
-		    a->settings->url);
-		agent_tell_status(a);
-		agent_tell_ready(a);
-	}
-}
-
 static int
 agent_build_timers(struct agent *a)
 {
@@ -341,6 +383,7 @@ agent_build_timers(struct agent *a)
 	if (a->status == NULL || a->watchdog == NULL ||
 	    a->tell_ready == NULL || a->preload == NULL)
 		return ERR_NOMEM;
+	preload_start(a->preload);
 	timer_set(a->status, AGENT_STATUS_MS);
 	if (notify_watchdog_ms() > 0)
 		timer_set(a->watchdog, notify_watchdog_ms());
@@ -362,29 +405,8 @@ agent_event_base(void)
 	return base;
 }
 
-static void
-agent_warn_unavailable(const struct settings *s)
-{
-	const struct {
-		const char *key;
-		const char *value;
-	} later[] = {
-		{ "credentials-socket", s->credentials_socket },
-		{ "http-socket", s->http_socket },
-		{ "http-listen", s->http_listen },
-		{ "state-file", s->state_file },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
-		if (later[i].value != NULL)
-			log_warning("%s= is not available in this version "
-			    "and has no effect", later[i].key);
-	}
-}
-
 int
-agent_new(struct settings *settings, const char *path,
+agent_new(struct settings *settings, const char *path, bool may_lack,
     struct agent **ret_agent)
 {
 	struct agent *a;
@@ -397,9 +419,11 @@ agent_new(struct settings *settings, const char *path,
 		return ERR_NOMEM;
 	}
 	a->settings = settings;
+	a->may_lack = may_lack;
+	a->max_memory = settings->max_memory * 2;
 	clock_read(&now);
 	a->metrics.start_boot_ms = now.boot_ms;
-	if (path != NULL && (a->path = strdup(path)) == NULL)
+	if ((a->path = strdup(path)) == NULL)
 		goto out;
 	agent_warn_unavailable(settings);
 	if ((a->base = agent_event_base()) == NULL ||

@@ -97,24 +97,6 @@ audit_free(struct audit *a)
 	free(a);
 }
 
-/* The old file stays in use if there is no new one. */
-void
-audit_reopen(struct audit *a)
-{
-	char why[300];
-	int fd;
-
-	if (a->sink != AUDIT_FILE)
-		return;
-	fd = open_file(a->path, why, sizeof(why));
-	if (fd < 0) {
-		log_error("audit log: %s", why);
-		return;
-	}
-	(void)close(a->fd);
-	a->fd = fd;
-}
-
 static void __attribute__((format(printf, 4, 5)))
 append(char *line, size_t size, size_t *len, const char *fmt, ...)
 {

@@ -105,6 +105,12 @@ conns_new(struct event_base *base, struct session_env *env,
 	return cs;
 }
 
+void
+conns_set_max(struct conns *cs, unsigned int max_connections)
+{
+	cs->max = max_connections;
+}
+
 /* --- the end of a connection --- */
 
 /*

@@ -28,8 +28,8 @@ fail(char *why, size_t why_size, const char *what)
  * Too few descriptors are no reason to refuse: there are fewer connections
  * then.  But whoever set max-connections should know.
  */
-static void
-raise_descriptors(unsigned int max_connections)
+void
+harden_descriptors(unsigned int max_connections)
 {
 	rlim_t need = (rlim_t)max_connections * CLIENT_DESCRIPTORS +
 	    SPARE_DESCRIPTORS;
@@ -81,6 +81,6 @@ harden_process(unsigned int max_connections, char *why, size_t why_size)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return fail(why, why_size, "cannot give up new privileges");
 	(void)umask(077);
-	raise_descriptors(max_connections);
+	harden_descriptors(max_connections);
 	return 0;
 }

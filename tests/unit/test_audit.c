@@ -69,7 +69,6 @@ three_records(void *arg)
 	record(a, "qapi://secrets/a", 0, "web");
 	record(a, "qapi://secrets/b", ERR_DENIED, NULL);
 	record(a, "", ERR_NOT_FOUND, "web");
-	audit_reopen(a); /* nothing to do */
 	audit_free(a);
 }
 
@@ -128,52 +127,6 @@ test_file_is_private_and_appended_to(void **state)
 }
 
 static void
-test_reopen_after_rotation(void **state)
-{
-	char path[TEMPDIR_PATH];
-	char moved[TEMPDIR_PATH];
-	struct audit *a;
-
-	(void)state;
-	(void)strcpy(path, tempdir_file(&dir, "rotated"));
-	(void)strcpy(moved, tempdir_file(&dir, "rotated.1"));
-	a = audit_new(path, why, sizeof(why));
-	assert_non_null(a);
-	assert_int_equal(rename(path, moved), 0);
-	record(a, "before", 0, NULL);
-	audit_reopen(a);
-	record(a, "after", 0, NULL);
-	assert_non_null(strstr(slurp(moved), "\"before\""));
-	assert_null(strstr(out, "\"after\""));
-	assert_non_null(strstr(slurp(path), "\"after\""));
-	audit_free(a);
-}
-
-static void
-reopen(void *arg)
-{
-	audit_reopen(arg);
-}
-
-static void
-test_reopen_failure_keeps_the_old_file(void **state)
-{
-	char path[TEMPDIR_PATH];
-	struct audit *a;
-
-	(void)state;
-	(void)strcpy(path, tempdir_file(&dir, "kept"));
-	a = audit_new(path, why, sizeof(why));
-	assert_non_null(a);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(mkdir(path, 0700), 0);
-	capture_stderr(reopen, a, out, sizeof(out));
-	assert_non_null(strstr(out, "error: audit log: "));
-	record(a, "x", 0, NULL); /* into the unlinked file */
-	audit_free(a);
-}
-
-static void
 test_new_failures(void **state)
 {
 	(void)state;
@@ -211,8 +164,6 @@ main(void)
 	    cmocka_unit_test(test_journal),
 	    cmocka_unit_test(test_off),
 	    cmocka_unit_test(test_file_is_private_and_appended_to),
-	    cmocka_unit_test(test_reopen_after_rotation),
-	    cmocka_unit_test(test_reopen_failure_keeps_the_old_file),
 	    cmocka_unit_test(test_new_failures),
 	    cmocka_unit_test(test_long_reference_is_cut),
 	};
