@@ -15,6 +15,7 @@
 #include "conn.h"
 #include "err.h"
 #include "fetch.h"
+#include "flood.h"
 #include "harden.h"
 #include "limit.h"
 #include "listener.h"
@@ -230,7 +231,9 @@ agent_build_audit(struct agent *a)
 		log_error("%s", why);
 		return ERR_BAD_REQUEST;
 	}
-	return 0;
+	a->env.flood = flood_new(a->base);
+	audit_set_flood(a->audit, a->env.flood);
+	return a->env.flood != NULL ? 0 : ERR_NOMEM;
 }
 
 static int
@@ -358,6 +361,7 @@ agent_status_cb(void *arg)
 {
 	struct agent *a = arg;
 
+	log_flush();
 	agent_tell_status(a);
 	timer_set(a->status, AGENT_STATUS_MS);
 }
@@ -462,6 +466,7 @@ agent_free(struct agent *a)
 	if (a->upstream != NULL)
 		a->upstream->ops->free(a->upstream);
 	audit_free(a->audit);
+	flood_free(a->env.flood);
 	timer_free(a->status);
 	timer_free(a->watchdog);
 	timer_free(a->tell_ready);

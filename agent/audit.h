@@ -10,6 +10,7 @@
 #include "buf.h"
 
 struct audit;
+struct flood;
 struct peer;
 
 /*
@@ -20,6 +21,11 @@ struct peer;
  */
 struct audit *audit_new(const char *where, char *why, size_t why_size);
 void audit_free(struct audit *a);
+/*
+ * Bound the denials that go to the journal; a file gets all of them.  f stays
+ * the caller's and must outlive a; NULL: no bound.
+ */
+void audit_set_flood(struct audit *a, struct flood *f);
 
 /*
  * Does it take every read, or only the first of a kind?  A file takes all;

@@ -17,6 +17,7 @@
 
 #include "caller.h"
 #include "err.h"
+#include "flood.h"
 #include "log.h"
 #include "msg.h"
 #include "peer.h"
@@ -237,6 +238,20 @@ conn_resume(struct conn *c)
 		conn_close(c);
 }
 
+/* Say why a connection is closed, unless its user makes too many such lines. */
+static void
+conn_tell_closed(struct conn *c, const char *why)
+{
+	char who[128];
+	struct now now;
+
+	clock_read(&now);
+	if (flood_allows(c->cs->env->flood, FLOOD_CLOSED,
+	    peer_uid(c->session.peer), &now))
+		log_info("%s: %s; connection closed", peer_describe(
+		    c->session.peer, who, sizeof(who)), why);
+}
+
 static const char *
 conn_fault(int error)
 {
@@ -250,8 +265,6 @@ conn_fault(int error)
 static void
 conn_refuse(struct conn *c, const struct frame *frame, int error)
 {
-	char who[128];
-
 	if (error == ERR_UNSUPPORTED && frame->total > 0) {
 		session_refuse(&c->session, frame->id, error,
 		    "a flag that this agent does not know", c->cs->out);
@@ -260,8 +273,7 @@ conn_refuse(struct conn *c, const struct frame *frame, int error)
 	session_refuse(&c->session, frame->id, error, conn_fault(error),
 	    c->cs->out);
 	c->failed = true;
-	log_info("%s: %s; connection closed", peer_describe(c->session.peer,
-	    who, sizeof(who)), conn_fault(error));
+	conn_tell_closed(c, conn_fault(error));
 }
 
 /*
@@ -323,17 +335,14 @@ static bool
 conn_count(struct conn *c)
 {
 	struct caller *caller = c->session.caller;
-	char who[128];
 
 	caller->bytes -= c->counted;
 	c->counted = c->in.cap + out_backlog_bytes(c->backlog);
 	caller->bytes += c->counted;
 	if (c->counted == 0 || caller->bytes <= CALLER_BYTES_MAX)
 		return true;
-	log_info("%s: its user's frames that came in part and answers that "
-	    "are not read take more than %u bytes; connection closed",
-	    peer_describe(c->session.peer, who, sizeof(who)),
-	    CALLER_BYTES_MAX);
+	conn_tell_closed(c, "its user's frames that came in part and answers "
+	    "that are not read take too much memory");
 	return false;
 }
 

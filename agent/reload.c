@@ -303,6 +303,7 @@ reload_switch_parts(struct reload *rl, struct reload_next *next)
 {
 	audit_free(*rl->audit);
 	*rl->audit = rl->env->audit = next->audit;
+	audit_set_flood(next->audit, rl->env->flood);
 	if (next->limit != NULL) {
 		limit_free(rl->env->limit);
 		rl->env->limit = next->limit;
