@@ -18,6 +18,7 @@
 #include "caller.h"
 #include "err.h"
 #include "flood.h"
+#include "harden.h"
 #include "log.h"
 #include "msg.h"
 #include "peer.h"
@@ -26,6 +27,8 @@
 #include "wipe.h"
 
 #define CONN_INPUT (64u * 1024)	/* read at once */
+/* What a connection keeps of it: a frame, and what came behind it. */
+#define CONN_INPUT_MAX (FRAME_REQUEST_MAX + FRAME_HEADER_LEN + CONN_INPUT)
 #define CONN_PARTIAL_MS 30000	/* PROTOCOL.md, section 2 */
 #define CONN_SWEEP_MS 5000
 /*
@@ -91,7 +94,8 @@ conns_new(struct event_base *base, struct session_env *env,
 	cs->base = base;
 	cs->env = env;
 	cs->max = max_connections;
-	callers_init(&cs->callers);
+	callers_init(&cs->callers, harden_lockable_bytes(),
+	    secmem_class_size(CONN_INPUT_MAX));
 	TAILQ_INIT(&cs->all);
 	TAILQ_INIT(&cs->dead);
 	TAILQ_INIT(&cs->woken);
@@ -149,8 +153,7 @@ conns_free_dead(struct conns *cs)
 	while ((c = TAILQ_FIRST(&cs->dead)) != NULL) {
 		TAILQ_REMOVE(&cs->dead, c, link);
 		session_done(&c->session);
-		if (c->session.caller != NULL)
-			c->session.caller->bytes -= c->counted;
+		caller_hold(&cs->callers, c->session.caller, c->counted, 0);
 		caller_leave(&cs->callers, c->session.caller);
 		secbuf_clear(&c->in);
 		out_backlog_free(c->backlog);
@@ -327,23 +330,52 @@ conns_watch_partial(struct conns *cs)
 	}
 }
 
-/*
- * Count what is kept for this connection.  False if its user has too much: no
- * answer says so, as there may be one half sent.
- */
-static bool
+/* What is kept for a connection, in its user's account. */
+static void
 conn_count(struct conn *c)
 {
-	struct caller *caller = c->session.caller;
+	size_t bytes = c->in.cap + out_backlog_bytes(c->backlog);
 
-	caller->bytes -= c->counted;
-	c->counted = c->in.cap + out_backlog_bytes(c->backlog);
-	caller->bytes += c->counted;
-	if (c->counted == 0 || caller->bytes <= CALLER_BYTES_MAX)
-		return true;
+	caller_hold(&c->cs->callers, c->session.caller, c->counted, bytes);
+	c->counted = bytes;
+}
+
+/* No answer says so, as there may be one half sent. */
+static void
+conn_take_back(struct conn *c)
+{
 	conn_tell_closed(c, "its user's frames that came in part and answers "
 	    "that are not read take too much memory");
-	return false;
+	conn_close(c);
+	secbuf_clear(&c->in);
+	out_backlog_free(c->backlog);
+	c->backlog = NULL;
+	conn_count(c);
+}
+
+/*
+ * If users hold too much secret memory by what they send in part and do not
+ * read, those who hold most lose a connection, rather than that transfers from
+ * the service find none.
+ */
+static void
+conn_bound(struct conn *c)
+{
+	struct conns *cs = c->cs;
+	struct caller *over;
+	struct conn *most, *one;
+
+	while ((over = callers_over(&cs->callers, c->session.caller)) != NULL) {
+		most = c->session.caller == over && c->counted > 0 ? c : NULL;
+		TAILQ_FOREACH(one, &cs->all, link) {
+			if (most == NULL && one->session.caller == over &&
+			    one->counted > 0)
+				most = one;
+		}
+		if (most == NULL)
+			return;
+		conn_take_back(most);
+	}
 }
 
 /* Is there more to do for this connection?  The last thing any event does. */
@@ -352,10 +384,10 @@ conn_settle(struct conn *c, bool partial, const struct now *now)
 {
 	if (c->dead)
 		return;
-	if (!conn_count(c)) {
-		conn_close(c);
+	conn_count(c);
+	conn_bound(c);
+	if (c->dead)
 		return;
-	}
 	if ((c->failed || (c->eof && session_is_idle(&c->session))) &&
 	    c->backlog == NULL) {
 		conn_close(c);
@@ -638,7 +670,7 @@ conns_accept(void *arg, int fd)
 	}
 	c->cs = cs;
 	c->fd = fd;
-	secbuf_init(&c->in, FRAME_REQUEST_MAX + FRAME_HEADER_LEN + CONN_INPUT);
+	secbuf_init(&c->in, CONN_INPUT_MAX);
 	session_init(&c->session, cs->env, peer, conn_wake, c);
 	c->session.caller = caller;
 	TAILQ_INSERT_TAIL(&cs->all, c, link);

@@ -26,4 +26,10 @@ void harden_descriptors(unsigned int max_connections);
  */
 unsigned int harden_connections(unsigned int wanted);
 
+/*
+ * How much memory the process may lock, so how much secret memory there can be;
+ * SIZE_MAX: no limit (RLIMIT_MEMLOCK, CAP_IPC_LOCK).
+ */
+size_t harden_lockable_bytes(void);
+
 #endif /* AGENT_HARDEN_H */
