@@ -132,6 +132,7 @@ fetch_configure(struct fetch *f, const struct fetch_config *cfg)
 	cache_configure(f->cache, &cfg->cache);
 	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms,
 	    cfg->cache.refresh_lead_ms);
+	jobs_set_max_in_flight(f->jobs, cfg->max_in_flight);
 }
 
 struct cache *
