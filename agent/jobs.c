@@ -439,7 +439,8 @@ jobs_count(struct jobs *js, const struct job *job,
 		js->stats.latencies[i]++;
 		js->stats.latency_sum_ms += took;
 	}
-	budget_told(&js->budget, &answer->rate, now->boot_ms);
+	budget_told(&js->budget, &answer->rate, hash_random(),
+	    now->boot_ms);
 	if (answer->status == 429)
 		budget_refused(&js->budget, now->boot_ms);
 	if (answer->date_ms > 0 && js->hooks.heard != NULL)

@@ -727,7 +727,8 @@ test_budget_that_is_low_is_kept_for_what_is_more_urgent(void **state)
 	answer_rate(f, 7, 0);
 	/* what is held back waits, and is no failure */
 	assert_int_equal(stats_of(f).queued, 3);
-	fake_time_pass(20000);
+	/* until the reset, and up to half as long again */
+	fake_time_pass(30000);
 	answer(f, 5, 200);
 	answer(f, 3, 200);
 	answer(f, 1, 200);
