@@ -165,7 +165,12 @@ static void
 fetch_event(void *arg, const struct cache_entry *e, enum cache_event ev)
 {
 	struct fetch *f = arg;
+	struct reading *rd = e->job;
 
+	/* queued as a plain refresh: not behind those any more */
+	if (rd != NULL && (ev == CACHE_EVENT_EXPIRING ||
+	    ev == CACHE_EVENT_EXPIRED))
+		job_set_waited(rd->job, JOB_EXPIRY);
 	if (f->hooks.event != NULL)
 		f->hooks.event(f->hooks.arg, e, ev);
 }
