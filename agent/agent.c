@@ -9,13 +9,13 @@
 
 #include <event2/event.h>
 
-#include "apikey.h"
 #include "audit.h"
 #include "clock.h"
 #include "conn.h"
 #include "err.h"
 #include "fetch.h"
 #include "harden.h"
+#include "keys.h"
 #include "limit.h"
 #include "listener.h"
 #include "log.h"
@@ -44,7 +44,7 @@ struct agent {
 	char *path;
 	struct event_base *base;
 	struct signals *signals;
-	struct secmem key;	/* empty: upstream has it */
+	struct keys *keys;
 	struct upstream *upstream;
 	struct metrics metrics;
 	struct fetch *fetch;
@@ -94,33 +94,6 @@ agent_init_process(const struct settings *settings)
 
 /* --- the service --- */
 
-static bool
-agent_reload_key(void *arg)
-{
-	struct agent *a = arg;
-	struct secmem key = { NULL, 0 };
-	char why[AGENT_WHY];
-	bool other;
-
-	if (apikey_read(a->settings->api_key_file, &key, why,
-	    sizeof(why)) != 0) {
-		log_error("%s", why);
-		return false;
-	}
-	other = !secmem_equal(&key, &a->key);
-	if (other) {
-		log_notice("the API key has changed; using the new one");
-		secmem_free_bytes(&a->key);
-		if (secmem_copy(&a->key, secmem_bytes(&key), secmem_len(&key),
-		    SECMEM_LIBRARY) != 0)
-			other = false;
-		else
-			a->upstream->ops->set_key(a->upstream, &key);
-	}
-	secmem_free_bytes(&key);
-	return other;
-}
-
 static void
 agent_tell_status(struct agent *a)
 {
@@ -145,6 +118,30 @@ agent_tell_ready(void *arg)
 		timer_set(a->tell_ready, AGENT_READY_RETRY_MS);
 }
 
+static bool
+agent_reload_key(void *arg)
+{
+	struct agent *a = arg;
+
+	keys_refused(a->keys);
+	return false; /* what comes of it, fetch is told */
+}
+
+static bool
+agent_key_pending(void *arg)
+{
+	const struct agent *a = arg;
+
+	return keys_pending(a->keys);
+}
+
+static void
+agent_key_taken(void *arg, bool dropped)
+{
+	(void)dropped;
+	agent_tell_status(arg);
+}
+
 static void
 agent_state_changed(void *arg)
 {
@@ -155,6 +152,7 @@ agent_state_changed(void *arg)
 	switch (stats.state) {
 	case JOBS_OK:
 		log_notice("the service answers");
+		keys_service_back(a->keys);
 		break;
 	case JOBS_DOWN:
 		log_warning("the service cannot be reached; what is cached "
@@ -209,36 +207,35 @@ agent_build_upstream(struct agent *a)
 		.connect_timeout_ms = s->connect_timeout_ms,
 		.request_timeout_ms = s->request_timeout_ms,
 		.max_response = s->max_response,
-		.max_connections = s->max_in_flight,
+		.max_connections = s->max_in_flight + 1, /* keys asks too */
 	};
 	const struct fetch_config cfg = agent_fetch_config(s);
 	const struct fetch_hooks hooks = {
 		.reload_key = agent_reload_key,
+		.key_pending = agent_key_pending,
 		.state_changed = agent_state_changed,
 		.wiped = agent_wiped,
 		.arg = a,
 	};
-	struct secmem copy = { NULL, 0 };
-	char why[AGENT_WHY];
+	struct secmem key = { NULL, 0 };
 	int r;
 
-	r = apikey_read(s->api_key_file, &a->key, why, sizeof(why));
-	if (r != 0) {
-		log_error("%s", why);
+	if ((a->keys = keys_new(a->base, s->api_key_files)) == NULL)
+		return ERR_NOMEM;
+	if ((r = keys_load(a->keys, &key)) != 0)
 		return r;
-	}
-	r = secmem_copy(&copy, secmem_bytes(&a->key), secmem_len(&a->key),
-	    SECMEM_LIBRARY);
-	if (r == 0)
-		r = upstream_http_new(a->base, &http, &copy, &a->upstream);
-	secmem_free_bytes(&copy);
+	r = upstream_http_new(a->base, &http, &key, &a->upstream);
+	secmem_free_bytes(&key);
 	if (r != 0) {
 		log_error("cannot set up the connection to %s: %s", s->url,
 		    err_text(r));
 		return r;
 	}
 	a->fetch = fetch_new(a->base, a->upstream, &cfg, &hooks, &a->metrics);
-	return a->fetch != NULL ? 0 : ERR_NOMEM;
+	if (a->fetch == NULL)
+		return ERR_NOMEM;
+	keys_watch(a->keys, a->upstream, a->fetch, agent_key_taken, a);
+	return 0;
 }
 
 /* --- the socket --- */
@@ -378,7 +375,8 @@ agent_reload(struct agent *a)
 	a->env.policy_generation++;
 	settings_free(a->settings);
 	a->settings = fresh;
-	(void)agent_reload_key(a);
+	if (keys_reload(a->keys, fresh->api_key_files) != 0)
+		log_error("out of memory: api-key-file= stays as it was");
 	log_notice("configuration read again");
 	agent_tell_ready(a);
 	agent_tell_status(a);
@@ -539,6 +537,7 @@ agent_free(struct agent *a)
 	listener_free(a->listener);
 	conns_free(a->conns);
 	limit_free(a->env.limit);
+	keys_free(a->keys);
 	fetch_free(a->fetch);
 	if (a->upstream != NULL)
 		a->upstream->ops->free(a->upstream);
@@ -549,7 +548,6 @@ agent_free(struct agent *a)
 	signals_free(a->signals);
 	if (a->base != NULL)
 		event_base_free(a->base);
-	secmem_free_bytes(&a->key);
 	settings_free(a->settings);
 	free(a->path);
 	free(a);
