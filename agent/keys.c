@@ -280,7 +280,7 @@ service_is_away(const struct keys *k)
 	struct jobs_stats stats;
 
 	fetch_get_stats(k->fetch, &stats);
-	return fetch_is_offline(k->fetch) || stats.state == JOBS_DOWN;
+	return stats.state == JOBS_DOWN; /* also during a drill */
 }
 
 /* There may be names all the same, and what was not found. */

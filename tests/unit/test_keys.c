@@ -730,6 +730,32 @@ test_retry_after_is_kept(void **state)
 	assert_true(in_force(f, NEW));
 }
 
+/* Also if a refusal of the old key makes it urgent. */
+static void
+test_retry_after_is_kept_when_it_is_urgent(void **state)
+{
+	struct fixture *f = *state;
+
+	have(f, 1);
+	fake_upstream_key(&f->fu, NEW, 429);
+	f->fu.retry_after_ms = 2 * MINUTE;
+	put(f, 0, NEW);
+	fake_upstream_pass(&f->fu, CHECK);
+	fake_upstream_key(&f->fu, OLD, 401);
+	ask(f, "s-2", false);
+	fake_upstream_pass(&f->fu, MINUTE);
+	assert_int_equal(f->error, ERR_UNAUTHORIZED);
+	fake_upstream_key(&f->fu, OLD, 0);
+	ask(f, "s-2", false);
+	fake_upstream_pass(&f->fu, 30 * SECOND);
+	assert_int_equal(f->error, 0);
+	assert_int_equal(f->fu.other_key_calls, 1);
+	fake_upstream_key(&f->fu, NEW, 0);
+	fake_upstream_pass(&f->fu, MINUTE);
+	assert_int_equal(f->fu.other_key_calls, 2);
+	assert_true(in_force(f, NEW));
+}
+
 static void
 down(struct fixture *f)
 {
@@ -1071,10 +1097,27 @@ test_key_that_is_good_again_stays(void **state)
 	fake_upstream_serve(&f->fu);
 	assert_int_equal(f->error, 0);
 	assert_int_equal(f->fu.keys_set, 0);
-	/* and is not taken for refused */
-	put(f, 0, OLD);
+	/* and is not taken for refused: there is no need of another */
+	put(f, 1, THIRD);
 	fake_upstream_pass(&f->fu, 3 * CHECK);
-	assert_int_equal(f->fu.keys_set, 0);
+	assert_int_equal(f->fu.other_key_calls, 0);
+}
+
+static void
+test_key_that_took_over_is_not_taken_for_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	have(f, 1);
+	put(f, 0, NEW);
+	fake_upstream_key(&f->fu, OLD, 401);
+	ask(f, "s-2", false);
+	fake_upstream_serve(&f->fu);
+	assert_true(in_force(f, NEW));
+	assert_int_equal(f->fu.other_key_calls, 1);
+	put(f, 1, THIRD);
+	fake_upstream_pass(&f->fu, 3 * CHECK);
+	assert_int_equal(f->fu.other_key_calls, 1);
 }
 
 /* --- what is under way when the tenant changes --- */
@@ -1153,6 +1196,7 @@ main(void)
 		    set_up),
 		TEST(test_wrong_answer_proves_nothing, set_up),
 		TEST(test_retry_after_is_kept, set_up),
+		TEST(test_retry_after_is_kept_when_it_is_urgent, set_up),
 		TEST(test_nothing_is_asked_of_a_service_that_is_away, set_up),
 		TEST(test_nothing_is_asked_during_a_drill, set_up),
 		TEST(test_start_that_fails_is_tried_again, set_up),
@@ -1169,7 +1213,9 @@ main(void)
 		TEST(test_grace_ends_with_the_proof, set_up),
 		TEST(test_refusal_with_no_answer_to_the_proof_fails, set_up),
 		TEST(test_two_refused_keys_do_not_take_turns_fast, set_up_two),
-		TEST(test_key_that_is_good_again_stays, set_up),
+		TEST(test_key_that_is_good_again_stays, set_up_two),
+		TEST(test_key_that_took_over_is_not_taken_for_refused,
+		    set_up_two),
 		TEST(test_read_with_the_old_key_is_made_again, set_up),
 		TEST(test_free_in_the_middle_of_a_proof, set_up),
 	};
