@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "msg_report.h"
+#include "msg_watch.h"
 
 #define IN_SIZE (2 * (size_t)FRAME_REQUEST_MAX)
 
@@ -193,8 +195,8 @@ fake_send_error(struct fake_conn *c, uint64_t id, int error,
 	fake_send_wr(c, &wr);
 }
 
-static void
-send_result(struct fake_conn *c, uint64_t id, bool more,
+void
+fake_send_result(struct fake_conn *c, uint64_t id, bool more,
     const struct msg_result *m)
 {
 	size_t size = MSG_RESULT_HEAD_MAX + m->value.len;
@@ -223,7 +225,37 @@ fake_send_value(struct fake_conn *c, uint64_t id, uint16_t index, bool more,
 	m.meta.updated_at = INT64_C(1778241600000);
 	m.value.p = value;
 	m.value.len = len;
-	send_result(c, id, more, &m);
+	fake_send_result(c, id, more, &m);
+}
+
+void
+fake_send_watched(struct fake_conn *c, uint64_t id, uint16_t index,
+    uint8_t position)
+{
+	struct msg_result m = {.index = index};
+	uint8_t bytes[MSG_POSITION_LEN];
+
+	memset(bytes, position, sizeof(bytes));
+	msg_meta_init(&m.meta);
+	m.meta.freshness = MSG_FRESH;
+	m.meta.age_ms = 10;
+	m.meta.version = 3;
+	m.position = (struct view){bytes, sizeof(bytes)};
+	fake_send_result(c, id, true, &m);
+}
+
+void
+fake_send_event(struct fake_conn *c, uint64_t id, uint16_t index,
+    uint8_t reason, uint8_t position)
+{
+	uint8_t buf[MSG_EVENT_LEN], bytes[MSG_POSITION_LEN];
+	struct msg_event m = {index, reason, {bytes, sizeof(bytes)}};
+	struct wr wr;
+
+	memset(bytes, position, sizeof(bytes));
+	wr_init(&wr, buf, sizeof(buf));
+	msg_event_encode(&wr, id, &m);
+	fake_send_wr(c, &wr);
 }
 
 static void
@@ -261,7 +293,7 @@ send_from_table(struct fake_conn *c, const struct frame *frame)
 			if (v->len > 0)
 				m.value.len = v->len;
 		}
-		send_result(c, frame->id, i + 1 < refs.nrefs, &m);
+		fake_send_result(c, frame->id, i + 1 < refs.nrefs, &m);
 	}
 }
 

@@ -51,6 +51,16 @@ void fake_send_error(struct fake_conn *c, uint64_t id, int error,
 void fake_send_value(struct fake_conn *c, uint64_t id, uint16_t index,
     bool more, const void *value, size_t len);
 
+/* Any RESULT; it may be larger than the stack. */
+void fake_send_result(struct fake_conn *c, uint64_t id, bool more,
+    const struct msg_result *m);
+/* RESULT of WATCH: subscribed, at a position of 16 bytes of this kind. */
+void fake_send_watched(struct fake_conn *c, uint64_t id, uint16_t index,
+    uint8_t position);
+/* An EVENT, with such a position. */
+void fake_send_event(struct fake_conn *c, uint64_t id, uint16_t index,
+    uint8_t reason, uint8_t position);
+
 /* What fake_serve_table() knows of one reference. */
 struct fake_value {
 	const char *ref;	/* NULL: end of the table */
