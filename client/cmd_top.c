@@ -349,28 +349,25 @@ wait_wish(struct screen_signals *signals, uint64_t delay_ms)
 }
 
 static int
-top_loop(struct cli *cli, struct screen *screen, struct screen_signals *signals,
-    uint64_t delay_ms)
+top_loop(struct cli *cli, struct picture *p, struct screen *screen,
+    struct screen_signals *signals, uint64_t delay_ms)
 {
-	struct picture p = {NULL, NULL, NULL, NULL};
-	enum wish wish = WISH_NONE;
-	int r = 0, error = 0;
+	enum wish wish;
+	int r, error = 0;
 
-	while (wish != WISH_END) {
-		if (wish == WISH_NONE)
-			error = fetch(cli, &p);
-		if ((r = draw(cli, &p, error)) != 0)
-			break;
+	while ((r = draw(cli, p, error)) == 0) {
 		wish = wait_wish(signals, delay_ms);
+		if (wish == WISH_END)
+			break;
 		if (wish == WISH_STOP) {
 			screen_off(screen);
 			(void)raise(SIGSTOP);
 			if ((r = screen_on(screen)) != 0)
 				break;
-			wish = WISH_NONE;
 		}
+		if (wish != WISH_DRAW)
+			error = fetch(cli, p);
 	}
-	picture_done(&p);
 	return r;
 }
 
@@ -378,21 +375,26 @@ static int
 top_on_terminal(struct cli *cli, uint64_t delay_ms)
 {
 	struct screen_signals signals = {.fd = -1};
+	struct picture p = {NULL, NULL, NULL, NULL};
 	struct screen screen = {.on = false};
 	int r;
 
+	/* an agent that is not there to begin with is an error, as for others */
+	if ((r = fetch(cli, &p)) != 0)
+		return cli_failed(cli, r, NULL, 0);
 	if (cli->timeout_ms == 0 || cli->timeout_ms > ANSWER_MS)
 		qapi_agent_set_timeout_ms(cli->agent, ANSWER_MS);
 	r = screen_signals_init(&signals, true);
 	if (r == 0)
 		r = screen_on(&screen);
 	if (r == 0)
-		r = top_loop(cli, &screen, &signals, delay_ms);
+		r = top_loop(cli, &p, &screen, &signals, delay_ms);
 	screen_off(&screen);
 	if (r != 0)
 		r = errors_say(cli->json, NULL, "cannot use the terminal: %s: "
 		    "try --once", strerror(errno));
 	screen_signals_done(&signals);
+	picture_done(&p);
 	return r;
 }
 

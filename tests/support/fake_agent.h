@@ -22,6 +22,8 @@ struct fake_conn {
 	uint8_t *in;
 	size_t in_len;
 	size_t skip;		/* of in, the frame read last */
+	unsigned int frames_max; /* fake_read() ends after these; 0: never */
+	unsigned int frames;	/* that it has returned */
 };
 
 /* Serves one connection; it is closed on return.  One at a time. */
@@ -71,7 +73,11 @@ struct fake_value {
 	uint8_t freshness;	/* 0: fresh */
 };
 
-/* A script that answers everything; arg is a table of struct fake_value. */
+/*
+ * A script that answers everything; arg is a table of struct fake_value.  To
+ * WATCH it sends an event for each (stale if the value is, else changed), and
+ * hangs up.  A drill of more than a second lasts until CANCEL.
+ */
 void fake_serve_table(struct fake_conn *c);
 
 #endif /* SUPPORT_FAKE_AGENT_H */
