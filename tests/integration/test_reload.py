@@ -173,7 +173,8 @@ class Whole(Reloading):
             self.refused({"agent": {"audit-log": self.dir + "/no/such"}})
         self.reload()
         self.get("a")
-        self.assertLessEqual(len(os.listdir(fds)), before)
+        self.wait(lambda: len(os.listdir(fds)) <= before,
+                  "no more descriptors are open than before", 5)
 
 
 class Key(Reloading):
@@ -592,6 +593,34 @@ class Cache(Reloading):
                      "upstream": {"max-in-flight": "3"}})
         self.get("a")
         self.assertEqual(self.sandbox.total, 0)
+
+    def test_refresh_interval_for_what_is_cached(self):
+        self.get("a")
+        self.reload({"cache": {"refresh-interval": "200ms"}})
+        self.sandbox.set("a", value="another value")
+        self.wait(lambda: self.get("a") == b"another value",
+                  "it is refreshed", 5)
+
+    def test_smaller_max_memory_evicts(self):
+        for name in "abcd":
+            self.sandbox.set(name, value="x" * 400000)
+            self.get(name)
+        self.assertGreater(self.status()["cache"]["bytes"], 1 << 20)
+        self.reload({"cache": {"max-memory": "1M"}})
+        s = self.status()["cache"]
+        self.assertLessEqual(s["bytes"], s["maxBytes"])
+
+    def test_unauthorized_grace_that_has_begun(self):
+        self.get("a")
+        self.sandbox.fault(status=401)
+        self.helper("get", "--fresh", "a")
+        self.wait(lambda: "refuses the API key" in self.agent.log(),
+                  "the key is refused")
+        self.get("a")
+        self.reload({"cache": {"unauthorized-grace": "1ms"}})
+        self.wait(lambda: "everything cached was wiped" in self.agent.log(),
+                  "the grace is over", 5)
+        self.fails(4, "get", "a")
 
     def test_max_stale(self):
         self.get("a")
