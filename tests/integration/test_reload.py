@@ -651,6 +651,16 @@ class Cache(Reloading):
         self.reload()
         self.fails(8, "get", "a")
 
+    def test_state_file_takes_a_restart(self):
+        conf = {"cache": {"state-file": self.dir + "/state",
+                          "state-key-file": self.key_path}}
+        for _ in range(2):
+            log = self.reload(conf)
+            self.assertRegex(log, "warning: state-file= .*restart")
+        self.get("a")
+        self.assertNotIn("restart", self.reload())
+        self.assertFalse(os.path.exists(self.dir + "/state"))
+
     def test_max_memory(self):
         self.assertEqual(self.status()["cache"]["maxBytes"], 16 << 20)
         log = self.reload({"cache": {"max-memory": "32M"}})
