@@ -170,6 +170,23 @@ reload_same_socket(const struct settings *a, const struct settings *b)
 	return strcmp(a->socket, b->socket) == 0;
 }
 
+/* The snapshot of this cache stays where it is looked for at the next start. */
+static int
+reload_keep_state(struct reload *rl, struct settings *fresh,
+    const struct settings *old)
+{
+	int r;
+
+	if (reload_same_text(fresh->state_file, old->state_file) &&
+	    reload_same_text(fresh->state_key_file, old->state_key_file))
+		return 0;
+	reload_note(rl, "state-file= or state-key-file= has changed: that "
+	    "takes a restart");
+	r = reload_keep_text(&fresh->state_file, old->state_file);
+	return r != 0 ? r : reload_keep_text(&fresh->state_key_file,
+	    old->state_key_file);
+}
+
 static int
 reload_find_fixed(struct reload *rl, struct reload_next *next)
 {
@@ -198,6 +215,8 @@ reload_find_fixed(struct reload *rl, struct reload_next *next)
 		if (r == 0)
 			r = reload_keep_socket(fresh, old);
 	}
+	if (r == 0)
+		r = reload_keep_state(rl, fresh, old);
 	return r;
 }
 
