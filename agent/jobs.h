@@ -41,6 +41,12 @@ struct jobs_hooks {
 	 * another one, and it was given to upstream.
 	 */
 	bool (*reload_key)(void *arg);
+	/*
+	 * After reload_key said no: is another key being tried, so that the
+	 * refusal need not be the last word?  Then what was refused waits for
+	 * jobs_key_changed() or jobs_key_settled().  NULL: never.
+	 */
+	bool (*key_pending)(void *arg);
 	/* The service went away, came back, or refuses the key. */
 	void (*state_changed)(void *arg);
 	/* the service's clock (wall ms), as an answer told it; may be NULL */
@@ -144,6 +150,9 @@ uint64_t jobs_probe_ms(const struct jobs *js, const struct now *now);
 /* How long the pause still lasts that the service asked for; 0: none. */
 uint64_t jobs_held_ms(const struct jobs *js, const struct now *now);
 
+/* More or fewer may be under way from now on. */
+void jobs_set_max_in_flight(struct jobs *js, unsigned int max_in_flight);
+
 /*
  * Send nothing and fail everything as if the service could not be reached; or
  * no longer so.  What is under way is taken back and fails.
@@ -152,6 +161,8 @@ void jobs_set_offline(struct jobs *js, bool offline);
 
 /* Another API key is in force: a refusal of the old one means nothing now. */
 void jobs_key_changed(struct jobs *js);
+/* No other key came of it: what waited for one is refused. */
+void jobs_key_settled(struct jobs *js);
 
 void jobs_get_stats(const struct jobs *js, struct jobs_stats *ret_stats);
 

@@ -506,6 +506,23 @@ do_evict(struct world *w)
 	assert_int_equal(cache_evict(w->c, want), went);
 }
 
+/* Another budget, which holds at once or from the next install on. */
+static void
+do_configure(struct world *w, size_t max_bytes)
+{
+	struct thing *t;
+
+	w->cfg.max_bytes = max_bytes;
+	cache_configure(w->c, &w->cfg);
+	if (unit_below(&w->rnd, 2) == 0)
+		return;
+	cache_retime(w->c, unit_random(&w->rnd), &w->now);
+	while (total(w) > max_bytes &&
+	    (t = next_to_go(w, THINGS, false)) != NULL)
+		*t = (struct thing){ .here = false };
+	all_expire(w);
+}
+
 /* Whatever looks at the cache now sees what time it is. */
 static void
 look(struct world *w)
@@ -989,8 +1006,7 @@ test_random_operations_match_the_reference(void **state)
 		/* by turns room for all, or for few, some of which stay */
 		tight = n / TURN % 4 == 3;
 		if (n % TURN == 0) {
-			w.cfg.max_bytes = tight ? BUDGET : 10 * BUDGET;
-			cache_configure(w.c, &w.cfg);
+			do_configure(&w, tight ? BUDGET : 10 * BUDGET);
 		}
 		step(&w, unit_below(&w.rnd, tight && n % 2 == 0 ? LARGE
 		    : THINGS));
