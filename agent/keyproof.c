@@ -18,7 +18,7 @@ struct witness {
 	enum ref_kind kind;
 	int64_t confirmed_boot_ms;
 	size_t id_len;
-	char id[MSG_ID_MAX];
+	char id[MSG_ID_MAX];	/* no longer one is read */
 };
 
 struct keyproof {
@@ -36,10 +36,10 @@ struct keyproof {
 };
 
 static bool
-is_witness(const struct witness *w, const struct cache_entry *e)
+is_witness(const struct witness *w, enum ref_kind kind, struct view id)
 {
-	return w->kind == e->kind && w->id_len == e->id_len &&
-	    memcmp(w->id, e->id, w->id_len) == 0;
+	return w->kind == kind && w->id_len == id.len &&
+	    memcmp(w->id, id.p, id.len) == 0;
 }
 
 /*
@@ -53,14 +53,16 @@ consider(void *arg, struct cache_entry *e)
 	int64_t confirmed = e->expired ? INT64_MIN :
 	    (int64_t)e->confirmed_boot_ms;
 	struct witness *w = NULL;
+	struct view id;
 	size_t i;
 
 	if (++p->looked_at > KEYPROOF_LOOK_AT)
 		return false;
-	if (e->object == NULL || e->id_len > MSG_ID_MAX)
+	if (e->object == NULL)
 		return true;
+	id = cache_id(e);
 	for (i = 0; i < p->count; i++) {
-		if (is_witness(&p->witnesses[i], e))
+		if (is_witness(&p->witnesses[i], e->kind, id))
 			return true;
 		if (w == NULL ||
 		    p->witnesses[i].confirmed_boot_ms < w->confirmed_boot_ms)
@@ -72,8 +74,8 @@ consider(void *arg, struct cache_entry *e)
 		return true;
 	w->kind = e->kind;
 	w->confirmed_boot_ms = confirmed;
-	w->id_len = e->id_len;
-	memcpy(w->id, e->id, e->id_len);
+	w->id_len = id.len;
+	memcpy(w->id, id.p, id.len);
 	return true;
 }
 

@@ -474,6 +474,23 @@ keys_free(struct keys *k)
 }
 
 int
+keys_check(char *const *paths, char *why, size_t why_size)
+{
+	struct secmem key = {NULL, 0};
+	char other[KEYS_WHY];
+	size_t i;
+	int r;
+
+	r = apikey_read(paths != NULL ? paths[0] : NULL, &key, why, why_size);
+	for (i = 1; r != 0 && paths != NULL && paths[i] != NULL; i++) {
+		if (apikey_read(paths[i], &key, other, sizeof(other)) == 0)
+			r = 0;
+	}
+	secmem_free_bytes(&key);
+	return r;
+}
+
+int
 keys_load(struct keys *k, struct secmem *ret_key)
 {
 	int first = 0, r = ERR_NOT_FOUND;

@@ -16,6 +16,7 @@
 #define AGENT_KEYS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "fetch.h"
 #include "secmem.h"
@@ -31,6 +32,12 @@ struct keys;
 struct keys *keys_new(struct event_base *base, char *const *paths);
 /* Before fetch and upstream are freed.  NULL is fine. */
 void keys_free(struct keys *k);
+
+/*
+ * Is there a file on this list (as keys_new()) with a key in it?  Else what is
+ * wrong with the first one, as apikey_read() says it.
+ */
+int keys_check(char *const *paths, char *why, size_t why_size);
 
 /*
  * At start: the key of the first file that can be read is in force.

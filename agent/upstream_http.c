@@ -32,6 +32,9 @@ static char accept_header[] = "Accept: application/json";
 
 struct upstream_http {
 	struct upstream up;
+	struct event_base *base;
+	struct upstream_http *retired;	/* former settings with calls under
+					 * way, see upstream_http_configure() */
 	struct curl_loop *loop;
 	struct secmem key;
 	struct upstream_http_config cfg; /* texts are ours */
@@ -381,12 +384,14 @@ done_cb(void *arg, CURL *easy, CURLcode result)
 	call_free(c);
 }
 
+static void free_retired(struct upstream_http *http);
+
 /* Parts of what was received may be left on the stack, in mid-transfer too. */
 static void
 after_cb(void *arg)
 {
-	(void)arg;
 	secmem_scrub_stack();
+	free_retired(arg);
 }
 
 static size_t
@@ -684,18 +689,26 @@ http_set_key(struct upstream *up, struct secmem *key)
 }
 
 static void
+free_config(struct upstream_http_config *cfg)
+{
+	free((char *)(uintptr_t)cfg->url);
+	free((char *)(uintptr_t)cfg->ca_file);
+	free((char *)(uintptr_t)cfg->pinned_public_key);
+	free((char *)(uintptr_t)cfg->proxy);
+}
+
+static void
 http_free(struct upstream *up)
 {
 	struct upstream_http *http = http_of(up);
 
+	if (http->retired != NULL)
+		http_free(&http->retired->up);
 	while (!TAILQ_EMPTY(&http->calls))
 		http_cancel(up, TAILQ_FIRST(&http->calls));
 	curl_loop_free(http->loop);
 	secmem_free_bytes(&http->key);
-	free((char *)(uintptr_t)http->cfg.url);
-	free((char *)(uintptr_t)http->cfg.ca_file);
-	free((char *)(uintptr_t)http->cfg.pinned_public_key);
-	free((char *)(uintptr_t)http->cfg.proxy);
+	free_config(&http->cfg);
 	free(http);
 }
 
@@ -755,6 +768,7 @@ upstream_http_new(struct event_base *base,
 	if ((http = calloc(1, sizeof(*http))) == NULL)
 		return ERR_NOMEM;
 	http->up.ops = &http_ops;
+	http->base = base;
 	TAILQ_INIT(&http->calls);
 	if (!copy_config(&http->cfg, cfg) ||
 	    (http->loop = curl_loop_new(base, cfg->max_connections, done_cb,
@@ -765,5 +779,60 @@ upstream_http_new(struct event_base *base,
 	set_host(http);
 	secmem_move(&http->key, key);
 	*ret_up = &http->up;
+	return 0;
+}
+
+/* --- other settings --- */
+
+/* Those whose last call is over: the loop of none is on the stack by now. */
+static void
+free_retired(struct upstream_http *http)
+{
+	struct upstream_http **at = &http->retired, *old;
+
+	while ((old = *at) != NULL) {
+		if (!TAILQ_EMPTY(&old->calls)) {
+			at = &old->retired;
+			continue;
+		}
+		*at = old->retired;
+		old->retired = NULL;
+		http_free(&old->up);
+	}
+}
+
+/*
+ * What was in force goes to an object of its own, along with the calls under
+ * way and all connections: none of the latter is used under other settings.
+ */
+int
+upstream_http_configure(struct upstream *up,
+    const struct upstream_http_config *cfg)
+{
+	struct upstream_http *http = http_of(up), *old;
+	struct upstream_http_config fresh;
+	struct upstream_call *c;
+	struct curl_loop *loop;
+
+	old = calloc(1, sizeof(*old));
+	loop = curl_loop_new(http->base, cfg->max_connections, done_cb,
+	    after_cb, http);
+	if (!copy_config(&fresh, cfg) || old == NULL || loop == NULL) {
+		curl_loop_free(loop);
+		free_config(&fresh);
+		free(old);
+		return ERR_NOMEM;
+	}
+	*old = *http;
+	old->key = (struct secmem){ NULL, 0 };	/* calls have their own */
+	TAILQ_INIT(&old->calls);
+	TAILQ_CONCAT(&old->calls, &http->calls, next);
+	TAILQ_FOREACH(c, &old->calls, next)
+		c->http = old;
+	http->retired = old;
+	http->cfg = fresh;
+	http->loop = loop;
+	set_host(http);
+	free_retired(http);
 	return 0;
 }

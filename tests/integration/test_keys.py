@@ -209,8 +209,11 @@ class Keys(Case):
         self.start()
         self.get("a")
         self.write_key("two words")
-        self.reload()
         self.logged("one API key")
+        self.get("a", "--fresh")
+        # nor is anything else of a new configuration taken over
+        self.agent.proc.send_signal(signal.SIGHUP)
+        self.logged("reload failed: ")
         self.get("a", "--fresh")
         os.chmod(self.key_path, 0o644)
         self.logged("others can access it")

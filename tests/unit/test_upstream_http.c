@@ -1016,6 +1016,87 @@ test_free_with_calls_under_way(void **state)
 	assert_int_equal(cl.answers, 0);
 }
 
+/* --- other settings --- */
+
+static void
+configure_plain(struct client *cl, unsigned int timeout_ms,
+    size_t max_response)
+{
+	struct upstream_http_config cfg;
+	char url[64];
+
+	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%d/api/v1",
+	    plain.port);
+	cfg = config_for(url);
+	cfg.request_timeout_ms = timeout_ms;
+	cfg.max_response = max_response;
+	assert_int_equal(upstream_http_configure(cl->up, &cfg), 0);
+}
+
+static void
+test_configure_takes_other_connections(void **state)
+{
+	uint64_t first;
+	struct client cl;
+
+	(void)state;
+	client_init_plain(&cl);
+	assert_int_equal(get(&cl, "ok")->error, 0);
+	first = cl.answer.object->version;
+	configure_plain(&cl, 600, MAX_RESPONSE);
+	assert_int_equal(get(&cl, "ok")->error, 0);
+	assert_int_not_equal(cl.answer.object->version, first);
+	configure_plain(&cl, 600, 16);
+	assert_int_equal(get(&cl, "ok")->error, ERR_TOO_LARGE);
+	check_message(&cl.answer, "(16 bytes)");
+	configure_plain(&cl, 20, MAX_RESPONSE);
+	assert_int_equal(get(&cl, "hang")->error, ERR_UPSTREAM_UNAVAILABLE);
+	check_message(&cl.answer, "within 20 ms");
+	client_done(&cl);
+}
+
+static void
+test_configure_leaves_calls_under_way(void **state)
+{
+	struct upstream_request req = request_for("stall");
+	struct upstream_call *call;
+	struct client cl;
+
+	(void)state;
+	client_init_plain(&cl);
+	(void)begin(&cl, &req);
+	configure_plain(&cl, 20000, 16);
+	call = begin(&cl, &req);
+	configure_plain(&cl, 20000, MAX_RESPONSE);
+	cl.wanted = 1;
+	assert_int_equal(event_base_dispatch(cl.base), 0);
+	assert_int_equal(cl.answers, 1);
+	check_message(&cl.answer, "within 600 ms");
+	/* the second is there still, and can be taken back */
+	cl.up->ops->cancel(cl.up, call);
+	assert_int_equal(get(&cl, "ok")->error, 0);
+	assert_int_equal(cl.answers, 2);
+	client_done(&cl);
+}
+
+static void
+test_free_with_calls_of_former_settings(void **state)
+{
+	struct upstream_request req = request_for("stall");
+	struct client cl;
+	int i;
+
+	(void)state;
+	client_init_plain(&cl);
+	for (i = 0; i < 3; i++) {
+		(void)begin(&cl, &req);
+		configure_plain(&cl, 600, MAX_RESPONSE);
+	}
+	assert_int_equal(get(&cl, "ok")->error, 0);
+	client_done(&cl);
+	assert_int_equal(cl.answers, 1);
+}
+
 /* --- TLS --- */
 
 static void
@@ -1101,6 +1182,33 @@ test_tls_pin_differs(void **state)
 	cfg.pinned_public_key =
 	    "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 	check_tls(&cfg, ERR_UPSTREAM_UNAVAILABLE, "pinned");
+}
+
+static void
+test_tls_pin_is_checked_once_it_is_configured(void **state)
+{
+	struct upstream_http_config cfg;
+	struct client cl;
+	char url[64];
+
+	(void)state;
+	tls_config(&cfg, url, sizeof(url), "127.0.0.1");
+	client_init(&cl, &cfg);
+	assert_int_equal(get(&cl, "ok")->error, 0);
+	cfg.pinned_public_key =
+	    "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+	assert_int_equal(upstream_http_configure(cl.up, &cfg), 0);
+	assert_int_equal(get(&cl, "ok")->error, ERR_UPSTREAM_UNAVAILABLE);
+	check_message(&cl.answer, "pinned");
+	cfg.pinned_public_key = NULL;
+	cfg.ca_file = other_pem;
+	assert_int_equal(upstream_http_configure(cl.up, &cfg), 0);
+	assert_int_equal(get(&cl, "ok")->error, ERR_UPSTREAM_UNAVAILABLE);
+	check_message(&cl.answer, "authority");
+	cfg.ca_file = good_pem;
+	assert_int_equal(upstream_http_configure(cl.up, &cfg), 0);
+	assert_int_equal(get(&cl, "ok")->error, 0);
+	client_done(&cl);
 }
 
 static void
@@ -1212,10 +1320,14 @@ main(void)
 		cmocka_unit_test(test_cancelled_call_is_not_answered),
 		cmocka_unit_test(test_callback_may_start_and_cancel),
 		cmocka_unit_test(test_free_with_calls_under_way),
+		cmocka_unit_test(test_configure_takes_other_connections),
+		cmocka_unit_test(test_configure_leaves_calls_under_way),
+		cmocka_unit_test(test_free_with_calls_of_former_settings),
 		cmocka_unit_test(test_tls_good),
 		cmocka_unit_test(test_tls_wrong_name),
 		cmocka_unit_test(test_tls_unknown_authority),
 		cmocka_unit_test(test_tls_pin_differs),
+		cmocka_unit_test(test_tls_pin_is_checked_once_it_is_configured),
 		cmocka_unit_test(test_tls_on_plain_port),
 	};
 
