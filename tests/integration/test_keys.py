@@ -281,7 +281,7 @@ class Keys(Case):
     def test_listing_that_was_under_way_is_none_of_the_old_tenants(self):
         self.start()
         self.get(UUID)      # needs no listing
-        self.sandbox.fault("/secrets", latencyMs=5000, times=1)
+        self.sandbox.fault("/secrets", latencyMs=2000, times=1)
         listed = []
         t = threading.Thread(target=lambda: listed.append(
             self.ok("list", "secrets").decode()))
