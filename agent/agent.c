@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 
+#include "apikey.h"
 #include "audit.h"
 #include "clock.h"
 #include "conn.h"
@@ -318,22 +319,6 @@ agent_warn_unavailable(const struct settings *s)
 	}
 }
 
-static int
-agent_check_key(void *arg, const struct settings *fresh, char *why,
-    size_t why_size)
-{
-	(void)arg;
-	return keys_check(fresh->api_key_files, why, why_size);
-}
-
-static bool
-agent_read_key(void *arg)
-{
-	struct agent *a = arg;
-
-	return keys_reload(a->keys, a->settings->api_key_files) == 0;
-}
-
 static void
 agent_reload(struct agent *a)
 {
@@ -343,8 +328,7 @@ agent_reload(struct agent *a)
 		.env = &a->env, .upstream = a->upstream, .conns = a->conns,
 		.audit = &a->audit, .listener = &a->listener,
 		.preload = &a->preload, .preloaded = agent_preloaded,
-		.check_key = agent_check_key, .read_key = agent_read_key,
-		.arg = a,
+		.keys = a->keys, .arg = a,
 	};
 
 	notify_reloading();

@@ -316,6 +316,14 @@ void cache_make_failed_due(struct cache *c, uint64_t spread_ms,
     uint64_t rnd, const struct now *now);
 
 /*
+ * The settings have changed: what is cached becomes due when it would be, had
+ * they been so before, but no later than it is now; what is late already is
+ * spread over a refresh interval.  Evicts what no longer fits.  rnd as above,
+ * one for all.
+ */
+void cache_retime(struct cache *c, uint64_t rnd, const struct now *now);
+
+/*
  * The next entry that wants a refresh now, or NULL.  It is taken off the due
  * list until it is installed, confirmed or failed.  Idle and over-aged
  * negative entries met on the way are dropped.  Before that, all values whose

@@ -482,6 +482,33 @@ cache_make_failed_due(struct cache *c, uint64_t spread_ms, uint64_t rnd,
 	}
 }
 
+void
+cache_retime(struct cache *c, uint64_t rnd, const struct now *now)
+{
+	struct cache_entry *e;
+	uint64_t due, x = rnd | 1;
+
+	if (c->stats.bytes > c->cfg.max_bytes)
+		(void)cache_evict(c, c->stats.bytes - c->cfg.max_bytes);
+	cache_latch_expired(c, now);
+	for (e = cache_at(c, c->oldest); e != NULL; e = cache_at(c, e->newer)) {
+		if (e->object == NULL)
+			continue;
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		cache_schedule_expiry(c, e, (uint32_t)x, now);
+		/* others have a time of their own: a failure's, an expiry's */
+		if (e->failures > 0 || e->expired || e->parked ||
+		    e->due_slot == CACHE_NOT_IN_HEAP)
+			continue;
+		due = cache_next_restored(c, e, cache_age(e, now),
+		    c->cfg.refresh_interval_ms, (uint32_t)(x >> 32), now);
+		if (due < cache_due_boot_ms(c, e))
+			cache_set_due(c, e, due);
+	}
+}
+
 static bool
 cache_is_idle(const struct cache *c, const struct cache_entry *e,
     const struct now *now)

@@ -135,14 +135,34 @@ fetch_free(struct fetch *f)
 	free(f);
 }
 
+/* While the key is refused: another end of the grace that has begun. */
+static void
+fetch_move_grace(struct fetch *f, uint64_t before_ms, const struct now *now)
+{
+	if (!f->unauthorized || f->grace_until_boot_ms <= now->boot_ms)
+		return;
+	f->grace_until_boot_ms = f->grace_until_boot_ms - before_ms +
+	    f->cfg.unauthorized_grace_ms;
+	timer_set(f->grace, f->grace_until_boot_ms > now->boot_ms
+	    ? f->grace_until_boot_ms - now->boot_ms : 0);
+}
+
 void
 fetch_configure(struct fetch *f, const struct fetch_config *cfg)
 {
+	uint64_t grace_ms = f->cfg.unauthorized_grace_ms;
+	struct now now;
+
+	clock_read(&now);
 	f->cfg = *cfg;
+	fetch_move_grace(f, grace_ms, &now);
 	cache_configure(f->cache, &cfg->cache);
 	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms,
 	    cfg->cache.refresh_lead_ms);
 	jobs_set_max_in_flight(f->jobs, cfg->max_in_flight);
+	cache_retime(f->cache, (uint64_t)hash_random() << 32 | hash_random(),
+	    &now);
+	fetch_schedule(f, &now);
 }
 
 struct cache *
@@ -167,7 +187,12 @@ static void
 fetch_event(void *arg, const struct cache_entry *e, enum cache_event ev)
 {
 	struct fetch *f = arg;
+	struct reading *rd = e->job;
 
+	/* queued as a plain refresh: not behind those any more */
+	if (rd != NULL && (ev == CACHE_EVENT_EXPIRING ||
+	    ev == CACHE_EVENT_EXPIRED))
+		job_set_waited(rd->job, JOB_EXPIRY);
 	if (f->hooks.event != NULL)
 		f->hooks.event(f->hooks.arg, e, ev);
 }

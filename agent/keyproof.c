@@ -18,7 +18,7 @@ struct witness {
 	enum ref_kind kind;
 	int64_t confirmed_boot_ms;
 	size_t id_len;
-	char id[MSG_ID_MAX];	/* no longer one is read */
+	char id[MSG_ID_MAX];
 };
 
 struct keyproof {
@@ -36,10 +36,10 @@ struct keyproof {
 };
 
 static bool
-is_witness(const struct witness *w, enum ref_kind kind, struct view id)
+is_witness(const struct witness *w, const struct cache_entry *e)
 {
-	return w->kind == kind && w->id_len == id.len &&
-	    memcmp(w->id, id.p, id.len) == 0;
+	return w->kind == e->kind && cache_has_id(e,
+	    (struct view){ (const uint8_t *)w->id, w->id_len });
 }
 
 /*
@@ -52,17 +52,16 @@ consider(void *arg, struct cache_entry *e)
 	struct keyproof *p = arg;
 	int64_t confirmed = e->expired ? INT64_MIN :
 	    (int64_t)e->confirmed_boot_ms;
+	struct view id = cache_id(e);
 	struct witness *w = NULL;
-	struct view id;
 	size_t i;
 
 	if (++p->looked_at > KEYPROOF_LOOK_AT)
 		return false;
-	if (e->object == NULL)
+	if (e->object == NULL || id.len > MSG_ID_MAX)
 		return true;
-	id = cache_id(e);
 	for (i = 0; i < p->count; i++) {
-		if (is_witness(&p->witnesses[i], e->kind, id))
+		if (is_witness(&p->witnesses[i], e))
 			return true;
 		if (w == NULL ||
 		    p->witnesses[i].confirmed_boot_ms < w->confirmed_boot_ms)

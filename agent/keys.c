@@ -100,6 +100,23 @@ files_new(char *const *paths, struct keys_file **ret_files, size_t *ret_n)
 	return 0;
 }
 
+int
+keys_check(char *const *paths, char *why, size_t why_size)
+{
+	struct secmem key = { NULL, 0 };
+	char later[KEYS_WHY];
+	size_t i;
+	int r;
+
+	r = apikey_read(paths != NULL ? paths[0] : NULL, &key, why, why_size);
+	for (i = 1; r != 0 && paths != NULL && paths[i] != NULL; i++) {
+		if (apikey_read(paths[i], &key, later, sizeof(later)) == 0)
+			r = 0;
+	}
+	secmem_free_bytes(&key);
+	return r;
+}
+
 /* A fault is logged when it is new, and not each time that it is met. */
 static int
 file_read(struct keys_file *file, struct secmem *ret_key)
@@ -471,23 +488,6 @@ keys_free(struct keys *k)
 	secmem_free_bytes(&k->in_force);
 	files_free(k->files, k->nfiles);
 	free(k);
-}
-
-int
-keys_check(char *const *paths, char *why, size_t why_size)
-{
-	struct secmem key = {NULL, 0};
-	char other[KEYS_WHY];
-	size_t i;
-	int r;
-
-	r = apikey_read(paths != NULL ? paths[0] : NULL, &key, why, why_size);
-	for (i = 1; r != 0 && paths != NULL && paths[i] != NULL; i++) {
-		if (apikey_read(paths[i], &key, other, sizeof(other)) == 0)
-			r = 0;
-	}
-	secmem_free_bytes(&key);
-	return r;
 }
 
 int

@@ -34,17 +34,17 @@ struct keys *keys_new(struct event_base *base, char *const *paths);
 void keys_free(struct keys *k);
 
 /*
- * Is there a file on this list (as keys_new()) with a key in it?  Else what is
- * wrong with the first one, as apikey_read() says it.
- */
-int keys_check(char *const *paths, char *why, size_t why_size);
-
-/*
  * At start: the key of the first file that can be read is in force.
  * ret_key: a copy of it.  Returns 0, or what is wrong with the first file
  * (apikey_read()); what is wrong is logged.
  */
 int keys_load(struct keys *k, struct secmem *ret_key);
+
+/*
+ * Can a key be had from any of these files?  Returns 0, or what is wrong with
+ * the first, and a sentence about it in why.
+ */
+int keys_check(char *const *paths, char *why, size_t why_size);
 
 /*
  * From now on keep an eye on the files.  taken: another key is in force now;

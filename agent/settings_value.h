@@ -1,6 +1,6 @@
 /*
  * The parsers of the values of plain settings; see settings_value_fn.
- * For settings_table, and for reload, which copies a list.
+ * For settings_table only.
  */
 #ifndef AGENT_SETTINGS_VALUE_H
 #define AGENT_SETTINGS_VALUE_H

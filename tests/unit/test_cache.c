@@ -1114,6 +1114,85 @@ test_recovery_without_spread_is_at_once(void **state)
 	assert_int_equal(cache_wait_ms(f->c, &f->now), 0);
 }
 
+/* --- other settings --- */
+
+static void
+test_shorter_interval_is_for_what_is_cached_too(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_entry *late = put(f, "late"), *early;
+	uint64_t due;
+
+	f->cfg.refresh_interval_ms = 10 * MINUTE;
+	configure(f);
+	pass(f, 2 * MINUTE);
+	early = put(f, "early");
+	assert_true(cache_due_boot_ms(f->c, early) >
+	    f->now.boot_ms + MINUTE);
+	f->cfg.refresh_interval_ms = MINUTE;
+	configure(f);
+	cache_retime(f->c, 7, &f->now);
+	/* within an interval of the last success, or of now if that is over */
+	assert_in_range(cache_due_boot_ms(f->c, early), f->now.boot_ms,
+	    f->now.boot_ms + MINUTE);
+	assert_in_range(cache_due_boot_ms(f->c, late), f->now.boot_ms,
+	    f->now.boot_ms + MINUTE);
+	/* a longer one puts nothing off */
+	due = cache_due_boot_ms(f->c, early);
+	f->cfg.refresh_interval_ms = 10 * MINUTE;
+	configure(f);
+	cache_retime(f->c, 7, &f->now);
+	assert_true(cache_due_boot_ms(f->c, early) <= due);
+}
+
+static void
+test_longer_lead_is_for_what_is_cached_too(void **state)
+{
+	struct fixture *f = *state;
+
+	f->cfg.refresh_interval_ms = 10 * HOUR;
+	f->cfg.refresh_lead_ms = MINUTE;
+	configure(f);
+	(void)put_expiring(f, "e", (int64_t)HOUR);
+	assert_true(cache_wait_ms(f->c, &f->now) > 50 * MINUTE);
+	f->cfg.refresh_lead_ms = 30 * MINUTE;
+	configure(f);
+	cache_retime(f->c, 7, &f->now);
+	assert_in_range(cache_wait_ms(f->c, &f->now), 20 * MINUTE,
+	    30 * MINUTE);
+}
+
+static void
+test_less_room_evicts_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_entry *kept = put_sized(f, "kept", 1000, 0);
+	size_t one = stats_of(f).bytes;
+
+	kept->kept = true;
+	put_sized(f, "b", 1000, 0);
+	put_sized(f, "c", 1000, 0);
+	f->cfg.max_bytes = 2 * one;
+	configure(f);
+	cache_retime(f->c, 7, &f->now);
+	assert_int_equal(stats_of(f).bytes, 2 * one);
+	assert_non_null(find(f, "kept"));
+	assert_null(find(f, "b"));
+}
+
+static void
+test_a_failure_keeps_its_time(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_entry *e = put(f, "s-1");
+
+	cache_refresh_failed(f->c, e, ERR_UPSTREAM_UNAVAILABLE, HOUR, &f->now);
+	f->cfg.refresh_interval_ms = MINUTE;
+	configure(f);
+	cache_retime(f->c, 7, &f->now);
+	assert_true(cache_due_boot_ms(f->c, e) > f->now.boot_ms + MINUTE);
+}
+
 /* --- room --- */
 
 static void
@@ -2128,6 +2207,10 @@ main(void)
 		test(test_kept_entry_that_was_refused_is_asked_again),
 		test(test_recovery_makes_only_failed_entries_due_and_spreads_them),
 		test(test_recovery_without_spread_is_at_once),
+		test(test_shorter_interval_is_for_what_is_cached_too),
+		test(test_longer_lead_is_for_what_is_cached_too),
+		test(test_less_room_evicts_at_once),
+		test(test_a_failure_keeps_its_time),
 		test(test_least_recently_read_entry_goes_first),
 		test(test_kept_and_busy_entries_are_not_evicted),
 		test(test_evict_stops_when_enough_went),
