@@ -15,14 +15,18 @@
 #include "conn.h"
 #include "err.h"
 #include "fetch.h"
+#include "flood.h"
 #include "harden.h"
+#include "keys.h"
 #include "limit.h"
 #include "listener.h"
 #include "log.h"
 #include "notify.h"
 #include "preload.h"
+#include "reload.h"
 #include "secmem.h"
 #include "session.h"
+#include "setup.h"
 #include "signals.h"
 #include "status.h"
 #include "timers.h"
@@ -44,7 +48,7 @@ struct agent {
 	char *path;
 	struct event_base *base;
 	struct signals *signals;
-	struct secmem key;	/* empty: upstream has it */
+	struct keys *keys;
 	struct upstream *upstream;
 	struct metrics metrics;
 	struct fetch *fetch;
@@ -58,6 +62,10 @@ struct agent {
 	struct timer *tell_ready;
 	bool ready;
 	char missing[AGENT_WHY]; /* of preload */
+	bool may_lack;		/* path: see struct reload */
+	size_t max_memory;	/* likewise */
+	char reloaded[RELOAD_WHY + 32]; /* what is wrong since the last
+					 * reload; "" if nothing */
 };
 
 /* --- before everything --- */
@@ -94,33 +102,6 @@ agent_init_process(const struct settings *settings)
 
 /* --- the service --- */
 
-static bool
-agent_reload_key(void *arg)
-{
-	struct agent *a = arg;
-	struct secmem key = { NULL, 0 };
-	char why[AGENT_WHY];
-	bool other;
-
-	if (apikey_read(a->settings->api_key_file, &key, why,
-	    sizeof(why)) != 0) {
-		log_error("%s", why);
-		return false;
-	}
-	other = !secmem_equal(&key, &a->key);
-	if (other) {
-		log_notice("the API key has changed; using the new one");
-		secmem_free_bytes(&a->key);
-		if (secmem_copy(&a->key, secmem_bytes(&key), secmem_len(&key),
-		    SECMEM_LIBRARY) != 0)
-			other = false;
-		else
-			a->upstream->ops->set_key(a->upstream, &key);
-	}
-	secmem_free_bytes(&key);
-	return other;
-}
-
 static void
 agent_tell_status(struct agent *a)
 {
@@ -129,10 +110,9 @@ agent_tell_status(struct agent *a)
 
 	clock_read(&now);
 	(void)status_line(&a->env, &now, line, sizeof(line));
-	if (a->missing[0] != '\0')
-		notify_status("%s; not held: %s", line, a->missing);
-	else
-		notify_status("%s", line);
+	notify_status("%s%s%s%s%s", line, a->reloaded[0] != '\0' ? "; " : "",
+	    a->reloaded, a->missing[0] != '\0' ? "; not held: " : "",
+	    a->missing);
 }
 
 /* READY=1, which the start and each reload end with, must not get lost. */
@@ -145,6 +125,30 @@ agent_tell_ready(void *arg)
 		timer_set(a->tell_ready, AGENT_READY_RETRY_MS);
 }
 
+static bool
+agent_reload_key(void *arg)
+{
+	struct agent *a = arg;
+
+	keys_refused(a->keys);
+	return false; /* what comes of it, fetch is told */
+}
+
+static bool
+agent_key_pending(void *arg)
+{
+	const struct agent *a = arg;
+
+	return keys_pending(a->keys);
+}
+
+static void
+agent_key_taken(void *arg, bool dropped)
+{
+	(void)dropped;
+	agent_tell_status(arg);
+}
+
 static void
 agent_state_changed(void *arg)
 {
@@ -155,6 +159,7 @@ agent_state_changed(void *arg)
 	switch (stats.state) {
 	case JOBS_OK:
 		log_notice("the service answers");
+		keys_service_back(a->keys);
 		break;
 	case JOBS_DOWN:
 		log_warning("the service cannot be reached; what is cached "
@@ -171,6 +176,19 @@ agent_state_changed(void *arg)
 	agent_tell_status(a);
 }
 
+/* The clock cannot be true, or is again. */
+static void
+agent_judging(void *arg, bool can)
+{
+	(void)arg;
+	if (can)
+		log_notice("the time is known: what expires is served again");
+	else
+		log_warning("the clock of this machine reads a time before "
+		    "this program was made: values with an expiresAt are "
+		    "withheld until it is set or the service tells the time");
+}
+
 static void
 agent_wiped(void *arg)
 {
@@ -178,67 +196,43 @@ agent_wiped(void *arg)
 	log_error("unauthorized-grace is over: everything cached was wiped");
 }
 
-static struct fetch_config
-agent_fetch_config(const struct settings *s)
-{
-	return (struct fetch_config){
-		.cache = {
-			.max_bytes = s->max_memory,
-			.refresh_interval_ms = s->refresh_interval_ms,
-			.refresh_lead_ms = s->refresh_lead_ms,
-			.reread_interval_ms = s->reread_interval_ms,
-			.max_stale_ms = s->max_stale_ms,
-			.negative_ttl_ms = s->negative_ttl_ms,
-			.idle_evict_ms = s->idle_evict_ms,
-			.serve_expired_ms = s->serve_expired_ms,
-		},
-		.unauthorized_grace_ms = s->unauthorized_grace_ms,
-		.max_in_flight = s->max_in_flight,
-	};
-}
-
 static int
 agent_build_upstream(struct agent *a)
 {
 	const struct settings *s = a->settings;
-	const struct upstream_http_config http = {
-		.url = s->url,
-		.ca_file = s->ca_file,
-		.pinned_public_key = s->pinned_public_key,
-		.proxy = s->proxy,
-		.connect_timeout_ms = s->connect_timeout_ms,
-		.request_timeout_ms = s->request_timeout_ms,
-		.max_response = s->max_response,
-		.max_connections = s->max_in_flight,
-	};
-	const struct fetch_config cfg = agent_fetch_config(s);
+	const struct upstream_http_config http = setup_http(s);
+	const struct fetch_config cfg = setup_fetch(s);
 	const struct fetch_hooks hooks = {
 		.reload_key = agent_reload_key,
+		.key_pending = agent_key_pending,
 		.state_changed = agent_state_changed,
 		.wiped = agent_wiped,
+		.judging = agent_judging,
 		.arg = a,
 	};
-	struct secmem copy = { NULL, 0 };
-	char why[AGENT_WHY];
+	struct secmem key = { NULL, 0 };
+	struct now now;
 	int r;
 
-	r = apikey_read(s->api_key_file, &a->key, why, sizeof(why));
-	if (r != 0) {
-		log_error("%s", why);
+	if ((a->keys = keys_new(a->base, s->api_key_files)) == NULL)
+		return ERR_NOMEM;
+	if ((r = keys_load(a->keys, &key)) != 0)
 		return r;
-	}
-	r = secmem_copy(&copy, secmem_bytes(&a->key), secmem_len(&a->key),
-	    SECMEM_LIBRARY);
-	if (r == 0)
-		r = upstream_http_new(a->base, &http, &copy, &a->upstream);
-	secmem_free_bytes(&copy);
+	r = upstream_http_new(a->base, &http, &key, &a->upstream);
+	secmem_free_bytes(&key);
 	if (r != 0) {
 		log_error("cannot set up the connection to %s: %s", s->url,
 		    err_text(r));
 		return r;
 	}
 	a->fetch = fetch_new(a->base, a->upstream, &cfg, &hooks, &a->metrics);
-	return a->fetch != NULL ? 0 : ERR_NOMEM;
+	if (a->fetch == NULL)
+		return ERR_NOMEM;
+	keys_watch(a->keys, a->upstream, a->fetch, agent_key_taken, a);
+	clock_read(&now);
+	if (!cache_can_judge(fetch_cache(a->fetch), &now))
+		agent_judging(a, false);
+	return 0;
 }
 
 /* --- the socket --- */
@@ -253,18 +247,16 @@ agent_build_audit(struct agent *a)
 		log_error("%s", why);
 		return ERR_BAD_REQUEST;
 	}
-	return 0;
+	a->env.flood = flood_new(a->base);
+	audit_set_flood(a->audit, a->env.flood);
+	return a->env.flood != NULL ? 0 : ERR_NOMEM;
 }
 
 static int
 agent_build_sockets(struct agent *a)
 {
 	const struct settings *s = a->settings;
-	const struct listener_config cfg = {
-		.path = s->socket,
-		.mode = s->socket_mode,
-		.group = s->socket_group,
-	};
+	const struct listener_config cfg = setup_listener(s);
 	char why[AGENT_WHY];
 	int r;
 
@@ -289,135 +281,6 @@ agent_build_sockets(struct agent *a)
 
 /* --- signals and timers --- */
 
-static bool
-agent_same_text(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-/* What stays in force is what the status shows. */
-static void
-agent_swap_text(char **a, char **b)
-{
-	char *t = *a;
-
-	*a = *b;
-	*b = t;
-}
-
-/* What a reload leaves as it was is said, so that nobody waits for it. */
-static void
-agent_warn_restart(const struct settings *old, const struct settings *fresh)
-{
-	const struct {
-		const char *key;
-		bool same;
-	} fixed[] = {
-		{ "socket", agent_same_text(old->socket, fresh->socket) },
-		{ "socket-mode", old->socket_mode == fresh->socket_mode },
-		{ "socket-group",
-		    agent_same_text(old->socket_group, fresh->socket_group) },
-		{ "max-connections",
-		    old->max_connections == fresh->max_connections },
-		{ "audit-log",
-		    agent_same_text(old->audit_log, fresh->audit_log) },
-		{ "url", agent_same_text(old->url, fresh->url) },
-		{ "ca-file", agent_same_text(old->ca_file, fresh->ca_file) },
-		{ "pinned-public-key", agent_same_text(
-		    old->pinned_public_key, fresh->pinned_public_key) },
-		{ "proxy", agent_same_text(old->proxy, fresh->proxy) },
-		{ "connect-timeout",
-		    old->connect_timeout_ms == fresh->connect_timeout_ms },
-		{ "request-timeout",
-		    old->request_timeout_ms == fresh->request_timeout_ms },
-		{ "max-in-flight", old->max_in_flight == fresh->max_in_flight },
-		{ "max-response", old->max_response == fresh->max_response },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
-		if (!fixed[i].same)
-			log_warning("%s= has changed; that takes a restart",
-			    fixed[i].key);
-	}
-}
-
-/*
- * What a reload cannot change is said; the rest is in force for the next
- * request of connections that are already open.
- */
-static void
-agent_reload(struct agent *a)
-{
-	struct settings *fresh = NULL;
-	struct limit *limit;
-	struct fetch_config cfg;
-
-	notify_reloading();
-	if (settings_load(a->path, stderr, &fresh) != 0) {
-		log_error("the new configuration is faulty; the running one "
-		    "stays in force");
-		notify_status("reload failed: the new configuration is faulty; "
-		    "the running one stays in force");
-		agent_tell_ready(a);
-		return;
-	}
-	agent_warn_restart(a->settings, fresh);
-	agent_swap_text(&fresh->url, &a->settings->url);
-	agent_swap_text(&fresh->socket, &a->settings->socket);
-	cfg = agent_fetch_config(fresh);
-	fetch_configure(a->fetch, &cfg);
-	limit = limit_new(fresh->max_requests_per_second);
-	if (limit != NULL) {
-		limit_free(a->env.limit);
-		a->env.limit = limit;
-	}
-	log_set_level(fresh->log_level);
-	audit_reopen(a->audit);
-	a->env.settings = fresh;
-	a->env.policy_generation++;
-	settings_free(a->settings);
-	a->settings = fresh;
-	(void)agent_reload_key(a);
-	log_notice("configuration read again");
-	agent_tell_ready(a);
-	agent_tell_status(a);
-}
-
-static void
-agent_signal(void *arg, int signo)
-{
-	struct agent *a = arg;
-
-	if (signo == SIGHUP) {
-		agent_reload(a);
-	} else if (signo == SIGTERM || signo == SIGINT) {
-		log_notice("stopping on %s",
-		    signo == SIGTERM ? "SIGTERM" : "SIGINT");
-		notify_stopping();
-		(void)event_base_loopbreak(a->base);
-	}
-}
-
-static void
-agent_status_cb(void *arg)
-{
-	struct agent *a = arg;
-
-	agent_tell_status(a);
-	timer_set(a->status, AGENT_STATUS_MS);
-}
-
-/* The loop turns, so the daemon makes progress. */
-static void
-agent_watchdog_cb(void *arg)
-{
-	struct agent *a = arg;
-
-	notify_watchdog();
-	timer_set(a->watchdog, notify_watchdog_ms());
-}
-
 static void
 agent_preloaded(void *arg, const char *missing)
 {
@@ -426,45 +289,13 @@ agent_preloaded(void *arg, const char *missing)
 	if (missing[0] != '\0')
 		log_warning("serving without %s", missing);
 	(void)snprintf(a->missing, sizeof(a->missing), "%s", missing);
+	agent_tell_status(a);
 	if (!a->ready) {
 		a->ready = true;
 		log_notice("ready on %s, service %s", a->settings->socket,
 		    a->settings->url);
-		agent_tell_status(a);
 		agent_tell_ready(a);
 	}
-}
-
-static int
-agent_build_timers(struct agent *a)
-{
-	a->status = timer_new(a->base, agent_status_cb, a);
-	a->watchdog = timer_new(a->base, agent_watchdog_cb, a);
-	a->tell_ready = timer_new(a->base, agent_tell_ready, a);
-	a->preload = preload_new(a->base, a->fetch, a->settings,
-	    agent_preloaded, a);
-	if (a->status == NULL || a->watchdog == NULL ||
-	    a->tell_ready == NULL || a->preload == NULL)
-		return ERR_NOMEM;
-	timer_set(a->status, AGENT_STATUS_MS);
-	if (notify_watchdog_ms() > 0)
-		timer_set(a->watchdog, notify_watchdog_ms());
-	return 0;
-}
-
-static struct event_base *
-agent_event_base(void)
-{
-	struct event_config *cfg = event_config_new();
-	struct event_base *base;
-
-	if (cfg == NULL)
-		return NULL;
-	(void)event_config_set_flag(cfg,
-	    EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
-	base = event_base_new_with_config(cfg);
-	event_config_free(cfg);
-	return base;
 }
 
 static void
@@ -488,8 +319,100 @@ agent_warn_unavailable(const struct settings *s)
 	}
 }
 
+static void
+agent_reload(struct agent *a)
+{
+	struct reload rl = {
+		.base = a->base, .path = a->path, .may_lack = &a->may_lack,
+		.max_memory = a->max_memory, .settings = &a->settings,
+		.env = &a->env, .upstream = a->upstream, .conns = a->conns,
+		.audit = &a->audit, .listener = &a->listener,
+		.preload = &a->preload, .preloaded = agent_preloaded,
+		.keys = a->keys, .arg = a,
+	};
+
+	notify_reloading();
+	if (reload_run(&rl)) {
+		agent_warn_unavailable(a->settings);
+		(void)snprintf(a->reloaded, sizeof(a->reloaded), "%s", rl.why);
+	} else {
+		(void)snprintf(a->reloaded, sizeof(a->reloaded),
+		    "reload failed: %s", rl.why);
+	}
+	agent_tell_status(a);
+	agent_tell_ready(a);
+}
+
+static void
+agent_signal(void *arg, int signo)
+{
+	struct agent *a = arg;
+
+	if (signo == SIGHUP) {
+		agent_reload(a);
+	} else if (signo == SIGTERM || signo == SIGINT) {
+		log_notice("stopping on %s",
+		    signo == SIGTERM ? "SIGTERM" : "SIGINT");
+		notify_stopping();
+		(void)event_base_loopbreak(a->base);
+	}
+}
+
+static void
+agent_status_cb(void *arg)
+{
+	struct agent *a = arg;
+
+	log_flush();
+	agent_tell_status(a);
+	timer_set(a->status, AGENT_STATUS_MS);
+}
+
+/* The loop turns, so the daemon makes progress. */
+static void
+agent_watchdog_cb(void *arg)
+{
+	struct agent *a = arg;
+
+	notify_watchdog();
+	timer_set(a->watchdog, notify_watchdog_ms());
+}
+
+static int
+agent_build_timers(struct agent *a)
+{
+	a->status = timer_new(a->base, agent_status_cb, a);
+	a->watchdog = timer_new(a->base, agent_watchdog_cb, a);
+	a->tell_ready = timer_new(a->base, agent_tell_ready, a);
+	a->preload = preload_new(a->base, a->fetch, a->settings,
+	    agent_preloaded, a);
+	if (a->status == NULL || a->watchdog == NULL ||
+	    a->tell_ready == NULL || a->preload == NULL)
+		return ERR_NOMEM;
+	preload_start(a->preload);
+	timer_set(a->status, AGENT_STATUS_MS);
+	if (notify_watchdog_ms() > 0)
+		timer_set(a->watchdog, notify_watchdog_ms());
+	return 0;
+}
+
+static struct event_base *
+agent_event_base(void)
+{
+	struct event_config *cfg = event_config_new();
+	struct event_base *base;
+
+	if (cfg == NULL)
+		return NULL;
+	(void)event_config_set_flag(cfg,
+	    EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+	base = event_base_new_with_config(cfg);
+	event_config_free(cfg);
+	return base;
+}
+
 int
-agent_new(struct settings *settings, const char *path,
+agent_new(struct settings *settings, const char *path, bool may_lack,
     struct agent **ret_agent)
 {
 	struct agent *a;
@@ -502,9 +425,11 @@ agent_new(struct settings *settings, const char *path,
 		return ERR_NOMEM;
 	}
 	a->settings = settings;
+	a->may_lack = may_lack;
+	a->max_memory = settings->max_memory * 2;
 	clock_read(&now);
 	a->metrics.start_boot_ms = now.boot_ms;
-	if (path != NULL && (a->path = strdup(path)) == NULL)
+	if ((a->path = strdup(path)) == NULL)
 		goto out;
 	agent_warn_unavailable(settings);
 	if ((a->base = agent_event_base()) == NULL ||
@@ -539,17 +464,18 @@ agent_free(struct agent *a)
 	listener_free(a->listener);
 	conns_free(a->conns);
 	limit_free(a->env.limit);
+	keys_free(a->keys);
 	fetch_free(a->fetch);
 	if (a->upstream != NULL)
 		a->upstream->ops->free(a->upstream);
 	audit_free(a->audit);
+	flood_free(a->env.flood);
 	timer_free(a->status);
 	timer_free(a->watchdog);
 	timer_free(a->tell_ready);
 	signals_free(a->signals);
 	if (a->base != NULL)
 		event_base_free(a->base);
-	secmem_free_bytes(&a->key);
 	settings_free(a->settings);
 	free(a->path);
 	free(a);

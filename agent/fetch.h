@@ -37,8 +37,11 @@ struct fetch_config {
 
 struct fetch_hooks {
 	bool (*reload_key)(void *arg);	/* as in struct jobs_hooks */
+	bool (*key_pending)(void *arg);	/* likewise; may be NULL */
 	void (*state_changed)(void *arg);
 	void (*wiped)(void *arg); /* unauthorized-grace is over */
+	/* whether it can be told what has expired changed; may be NULL */
+	void (*judging)(void *arg, bool can);
 	/* what happens to cached values; may be NULL.  As cache_set_watcher() */
 	void (*event)(void *arg, const struct cache_entry *e,
 	    enum cache_event ev);
@@ -54,6 +57,7 @@ struct fetch_query {
 	bool fresh;		/* confirmed after this call, or an error */
 	bool quiet;		/* no read of a caller: counts for nothing */
 	bool patient;		/* its caller waits for much: others go first */
+	bool preload;		/* nobody waits: all others go first */
 };
 
 struct fetch_result {
@@ -75,7 +79,7 @@ struct fetch *fetch_new(struct event_base *base, struct upstream *up,
 /* All waits must have been cancelled. */
 void fetch_free(struct fetch *f);
 
-/* Other settings from now on; max_in_flight stays. */
+/* Other settings from now on. */
 void fetch_configure(struct fetch *f, const struct fetch_config *cfg);
 
 /*
@@ -145,6 +149,8 @@ bool fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text);
 
 /* Mark as never to be evicted once it is cached (preload). */
 void fetch_keep(struct fetch *f, const struct ref *ref);
+/* And no longer: it may be evicted as others are. */
+void fetch_release(struct fetch *f, const struct ref *ref);
 
 /* Where the value of a reference stands; nothing is asked of the service. */
 struct fetch_standing {
@@ -174,6 +180,11 @@ bool fetch_is_offline(const struct fetch *f);
 
 /* Another API key is in force: what was refused for the old one is asked again. */
 void fetch_key_changed(struct fetch *f);
+/* Or the one in force stays: what key_pending() had wait is refused. */
+void fetch_key_settled(struct fetch *f);
+
+/* How values are refreshed, and why so: revalidate_mode(). */
+const char *fetch_revalidation(const struct fetch *f);
 
 /* The listings, to save and restore them. */
 struct names *fetch_names(struct fetch *f);

@@ -1,75 +1,23 @@
 #include "config.h"
 
-#include "jobs.h"
+#include "jobs_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <sys/queue.h>
-
-#include "backoff.h"
-#include "clock.h"
 #include "err.h"
 #include "hash.h"
-#include "msg.h"
 #include "timers.h"
 
 #define JOBS_ATTEMPTS 3		/* while a caller waits */
 #define JOBS_RETRY_BASE_MS 100
 #define JOBS_RETRY_MAX_MS 1000
-#define JOBS_HOLD_DEFAULT_MS 1000 /* a 429 that does not say how long */
-
-enum job_state {
-	JOB_QUEUED,
-	JOB_RUNNING,
-	JOB_BACKING_OFF,
-	JOB_REFUSED,		/* about to fail without having been sent */
-	JOB_DONE,
-};
-
-TAILQ_HEAD(job_list, job);
-
-struct job {
-	TAILQ_ENTRY(job) link;
-	struct jobs *js;
-	enum job_state state;
-	enum job_waited waited;
-	bool probe;		/* sent while the breaker was open */
-	unsigned int key;	/* generation of the API key it went with */
-	uint64_t sent;
-	struct upstream_request req; /* id points to id_copy */
-	struct upstream_call *call;
-	struct timer *retry;	/* made when first needed */
-	struct backoff backoff;
-	job_cb *cb;
-	void *arg;
-	char id_copy[MSG_ID_MAX];
-};
-
-struct jobs {
-	struct event_base *base;
-	struct upstream *up;
-	struct timer *pump;
-	struct jobs_hooks hooks;
-	struct breaker breaker;
-	struct job_list queued[JOB_LEVELS]; /* by who waits, in order of coming */
-	struct job_list rest;	/* running or backing off */
-	struct job_list refused;
-	unsigned int max_in_flight;
-	unsigned int key;
-	uint64_t counter;
-	struct upstream_request suspect; /* what failed last */
-	char suspect_id[MSG_ID_MAX];	/* its id */
-	bool has_suspect;
-	bool offline;		/* a drill: nothing is sent */
-	bool suspect_alone;	/* others were answered since it failed */
-	int down_error;		/* why the breaker is open */
-	char down_message[UPSTREAM_MESSAGE_MAX];
-	struct jobs_stats stats;
-};
+#define JOBS_LINGERING_MAX 4	/* given up as probes, but left to run */
 
 static void jobs_pump_cb(void *arg);
+static void jobs_patience_cb(void *arg);
+static void job_answer_cb(void *arg, struct upstream_answer *answer);
 
 struct jobs *
 jobs_new(struct event_base *base, struct upstream *up,
@@ -90,24 +38,31 @@ jobs_new(struct event_base *base, struct upstream *up,
 	TAILQ_INIT(&js->rest);
 	TAILQ_INIT(&js->refused);
 	breaker_init(&js->breaker);
+	budget_init(&js->budget);
 	js->pump = timer_new(base, jobs_pump_cb, js);
-	if (js->pump == NULL) {
-		free(js);
+	js->patience = timer_new(base, jobs_patience_cb, js);
+	if (js->pump == NULL || js->patience == NULL) {
+		jobs_free(js);
 		return NULL;
 	}
 	return js;
 }
 
-/* The one to be sent next, or NULL. */
+/* The first of those below that level, the highest first, or NULL. */
+static struct job *
+jobs_first_below(const struct jobs *js, size_t level)
+{
+	struct job *job = NULL;
+
+	while (job == NULL && level > 0)
+		job = TAILQ_FIRST(&js->queued[--level]);
+	return job;
+}
+
 static struct job *
 jobs_first(const struct jobs *js)
 {
-	struct job *job = NULL;
-	size_t i = JOB_LEVELS;
-
-	while (job == NULL && i > 0)
-		job = TAILQ_FIRST(&js->queued[--i]);
-	return job;
+	return jobs_first_below(js, JOB_LEVELS);
 }
 
 static void
@@ -129,7 +84,15 @@ jobs_free(struct jobs *js)
 	    (job = TAILQ_FIRST(&js->rest)) != NULL)
 		job_cancel(job);
 	timer_free(js->pump);
+	timer_free(js->patience);
 	free(js);
+}
+
+void
+jobs_set_max_in_flight(struct jobs *js, unsigned int max_in_flight)
+{
+	js->max_in_flight = max_in_flight;
+	timer_set(js->pump, 0);
 }
 
 uint64_t
@@ -186,6 +149,7 @@ jobs_start(struct jobs *js, const struct upstream_request *req,
 	if (req->id.len > 0)
 		memcpy(job->id_copy, req->id.p, req->id.len);
 	job->req.id.p = (const uint8_t *)job->id_copy;
+	job->calls[0].job = job->calls[1].job = job;
 	job->waited = waited;
 	job->cb = cb;
 	job->arg = arg;
@@ -195,11 +159,48 @@ jobs_start(struct jobs *js, const struct upstream_request *req,
 	return 0;
 }
 
+/*
+ * A caller comes to wait for what has no answer for long: it is sent a second
+ * time, and the first answer counts.  What was lost on its way, while the
+ * service was away for a moment, is not waited for until request-timeout then.
+ */
+static void
+job_hedge(struct job *job)
+{
+	struct jobs *js = job->js;
+	struct job_call *newer = &job->calls[0], *other = &job->calls[1];
+	struct now now;
+
+	if (other->call != NULL && (newer->call == NULL ||
+	    other->sent_boot_ms > newer->sent_boot_ms)) {
+		newer = other;
+		other = &job->calls[0];
+	}
+	clock_read(&now);
+	if (newer->call == NULL || now.boot_ms - newer->sent_boot_ms <
+	    JOBS_PROBE_MS || js->stats.held_until_boot_ms > now.boot_ms)
+		return;
+	/* two at a time */
+	if (other->call != NULL)
+		js->up->ops->cancel(js->up, other->call);
+	other->call = NULL;
+	if (js->up->ops->start(js->up, &job->req, job_answer_cb, other,
+	    &other->call) != 0) {
+		other->call = NULL;
+		return;
+	}
+	other->sent_boot_ms = now.boot_ms;
+	js->stats.requests++;
+	budget_sent(&js->budget, now.boot_ms);
+}
+
 void
 job_set_waited(struct job *job, enum job_waited waited)
 {
-	if (waited == job->waited ||
-	    (waited != JOB_NOBODY && waited < job->waited))
+	if (job->state == JOB_RUNNING && JOB_IS_WAITED(waited))
+		job_hedge(job);
+	if (waited == job->waited || (waited < job->waited &&
+	    (JOB_IS_WAITED(waited) || !JOB_IS_WAITED(job->waited))))
 		return;
 	if (job->state != JOB_QUEUED) {
 		job->waited = waited;
@@ -216,6 +217,35 @@ job_is_unsent(const struct job *job)
 	return job->state == JOB_QUEUED && job->sent == 0;
 }
 
+/* It is under way no longer, as far as the figures and the probe go. */
+static void
+job_landed(struct job *job)
+{
+	struct jobs *js = job->js;
+
+	if (js->probing == job) {
+		js->probing = NULL;
+		timer_stop(js->patience);
+	}
+	if (job->lingering)
+		return;
+	js->stats.in_flight--;
+	js->flying[job->sent_as]--;
+}
+
+static void
+job_cancel_calls(struct job *job)
+{
+	struct jobs *js = job->js;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		if (job->calls[i].call != NULL)
+			js->up->ops->cancel(js->up, job->calls[i].call);
+		job->calls[i].call = NULL;
+	}
+}
+
 /* Take a job back that is under way. */
 static void
 job_recall(struct job *job)
@@ -223,9 +253,8 @@ job_recall(struct job *job)
 	struct jobs *js = job->js;
 	struct now now;
 
-	js->up->ops->cancel(js->up, job->call);
-	job->call = NULL;
-	js->stats.in_flight--;
+	job_cancel_calls(job);
+	job_landed(job);
 	if (job->probe) {
 		clock_read(&now);
 		breaker_abandoned(&js->breaker, now.boot_ms);
@@ -277,115 +306,7 @@ job_finish(struct job *job, struct upstream_answer *answer)
 	job_free(job);
 }
 
-/* --- what an answer means for the service as a whole --- */
-
-static void
-jobs_set_state(struct jobs *js, enum jobs_state state)
-{
-	if (js->stats.state == state)
-		return;
-	js->stats.state = state;
-	js->hooks.state_changed(js->hooks.arg);
-}
-
-static bool
-job_is_suspect(const struct job *job)
-{
-	const struct jobs *js = job->js;
-
-	return js->has_suspect && job->req.op == js->suspect.op &&
-	    job->req.id.len == js->suspect.id.len &&
-	    memcmp(job->id_copy, js->suspect_id, job->req.id.len) == 0;
-}
-
-/*
- * One thing that the service fails at, alone, must not stand for the whole, or
- * who asks for it keeps all the others from being refreshed.  It is remembered
- * (whatever version or form of it failed), so that another is the next probe;
- * and once another was answered, its failures say nothing about the service.
- */
-static void
-jobs_suspect(struct jobs *js, const struct job *job)
-{
-	if (job_is_suspect(job))
-		return;
-	js->has_suspect = true;
-	js->suspect_alone = false;
-	js->suspect = job->req;
-	memcpy(js->suspect_id, job->id_copy, job->req.id.len);
-}
-
-static void
-jobs_note_failure(struct jobs *js, const struct job *job,
-    const struct upstream_answer *answer, uint64_t now_boot_ms)
-{
-	bool unauthorized = answer->error == ERR_UNAUTHORIZED;
-
-	if (answer->status >= 500 && js->suspect_alone &&
-	    job_is_suspect(job)) {
-		if (job->probe)
-			breaker_abandoned(&js->breaker, now_boot_ms);
-		return;
-	}
-	jobs_suspect(js, job);
-
-	js->down_error = answer->error;
-	(void)snprintf(js->down_message, sizeof(js->down_message), "%s",
-	    answer->message);
-	if (unauthorized) {
-		/* definite, so no further tries but probes, which re-read the key */
-		breaker_trip(&js->breaker, now_boot_ms);
-		jobs_set_state(js, JOBS_UNAUTHORIZED);
-	} else if (breaker_failed(&js->breaker, now_boot_ms)) {
-		jobs_set_state(js, JOBS_DOWN);
-	}
-}
-
-static void
-jobs_note_held(struct jobs *js, const struct upstream_answer *answer,
-    uint64_t now_boot_ms)
-{
-	uint64_t wait = answer->retry_after_ms != 0
-	    ? answer->retry_after_ms : JOBS_HOLD_DEFAULT_MS;
-
-	if (now_boot_ms + wait > js->stats.held_until_boot_ms)
-		js->stats.held_until_boot_ms = now_boot_ms + wait;
-}
-
-static void
-jobs_note(struct jobs *js, const struct job *job,
-    const struct upstream_answer *answer, const struct now *now)
-{
-	if (answer->error == ERR_UPSTREAM_UNAVAILABLE ||
-	    answer->error == ERR_UNAUTHORIZED)
-		js->stats.failed++;
-	if (answer->status == 429) {
-		/* it lives, but wants to be left alone */
-		jobs_note_held(js, answer, now->boot_ms);
-		if (job->probe)
-			breaker_abandoned(&js->breaker, now->boot_ms);
-		return;
-	}
-	if (answer->status == 503 && answer->retry_after_ms != 0)
-		jobs_note_held(js, answer, now->boot_ms);
-	if (answer->error == ERR_UPSTREAM_UNAVAILABLE ||
-	    answer->error == ERR_UNAUTHORIZED) {
-		jobs_note_failure(js, job, answer, now->boot_ms);
-		return;
-	}
-	if (answer->error == ERR_NOMEM) {
-		if (job->probe)
-			breaker_abandoned(&js->breaker, now->boot_ms);
-		return;
-	}
-	if (job_is_suspect(job))
-		js->has_suspect = false;
-	else
-		js->suspect_alone = true;
-	js->stats.last_success_boot_ms = now->boot_ms;
-	(void)breaker_succeeded(&js->breaker);
-	jobs_set_state(js, JOBS_OK);
-}
+/* --- what comes of it --- */
 
 static void
 job_retry_cb(void *arg)
@@ -415,6 +336,46 @@ job_again(struct job *job, uint64_t wait_ms)
 }
 
 /*
+ * It was refused, and another key is being tried: wait for what comes of it.
+ * False if there is none.
+ */
+static bool
+job_await_key(struct job *job)
+{
+	struct jobs *js = job->js;
+	struct now now;
+
+	if (js->hooks.key_pending == NULL ||
+	    !js->hooks.key_pending(js->hooks.arg))
+		return false;
+	if (job->probe) {
+		clock_read(&now);
+		breaker_abandoned(&js->breaker, now.boot_ms);
+		job->probe = false;
+	}
+	job->awaits_key = true;
+	job->state = JOB_BACKING_OFF;
+	TAILQ_INSERT_TAIL(&js->rest, job, link);
+	return true;
+}
+
+/* The first that waits for a key, waiting no longer; NULL if there is none. */
+static struct job *
+jobs_take_awaiting(struct jobs *js)
+{
+	struct job *job;
+
+	TAILQ_FOREACH(job, &js->rest, link) {
+		if (!job->awaits_key)
+			continue;
+		TAILQ_REMOVE(&js->rest, job, link);
+		job->awaits_key = false;
+		return job;
+	}
+	return NULL;
+}
+
+/*
  * A new key, in the file or already in use, deserves another try.  A refusal
  * counts as one only for the key that is in use now.
  */
@@ -427,7 +388,7 @@ job_try_other_key(struct job *job)
 		if (js->stats.state == JOBS_UNAUTHORIZED && !job->probe)
 			return false;
 		if (!js->hooks.reload_key(js->hooks.arg))
-			return false;
+			return job_await_key(job);
 		js->key++;
 	}
 	if (job->probe)
@@ -469,11 +430,13 @@ static void
 jobs_refuse_queued(struct jobs *js, bool waited_too, int error,
     const char *message)
 {
-	struct upstream_answer answer = { .error = error, .retryable = true };
+	struct upstream_answer answer = {
+		.error = error, .retryable = true, .date_ms = MSG_NO_TIME,
+	};
 	struct job *job;
 
-	while ((job = waited_too ? jobs_first(js)
-	    : TAILQ_FIRST(&js->queued[JOB_NOBODY])) != NULL) {
+	while ((job = jobs_first_below(js, waited_too ? JOB_LEVELS
+	    : JOB_PATIENT)) != NULL) {
 		job_dequeue(job);
 		job->state = JOB_REFUSED;
 		TAILQ_INSERT_TAIL(&js->refused, job, link);
@@ -485,23 +448,93 @@ jobs_refuse_queued(struct jobs *js, bool waited_too, int error,
 	}
 }
 
+/* The late answer to a probe: news about the service, and for nobody else. */
+static void
+job_linger_end(struct job *job, struct upstream_answer *answer,
+    const struct now *now)
+{
+	struct jobs *js = job->js;
+
+	if (answer->error != ERR_UNAUTHORIZED)
+		jobs_note(js, job, answer, now);
+	object_unref(answer->object);
+	if (answer->page != NULL)
+		upstream_page_free(answer->page);
+	job_free(job);
+}
+
+/* One more would be too many: the oldest goes. */
+static void
+jobs_limit_lingering(struct jobs *js)
+{
+	struct job *job, *oldest = NULL;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(job, &js->rest, link) {
+		if (!job->lingering)
+			continue;
+		if (n++ == 0)
+			oldest = job;
+	}
+	if (n >= JOBS_LINGERING_MAX)
+		job_cancel(oldest);
+}
+
+/* The probe hangs: it counts as failed, and is left to run. */
+static void
+jobs_patience_cb(void *arg)
+{
+	struct jobs *js = arg;
+	struct job *job = js->probing;
+	struct upstream_answer answer = {
+		.error = ERR_UPSTREAM_UNAVAILABLE, .retryable = true,
+		.date_ms = MSG_NO_TIME,
+	};
+	struct now now;
+
+	if (job == NULL)
+		return;
+	clock_read(&now);
+	(void)snprintf(answer.message, sizeof(answer.message), "the service "
+	    "does not answer (tried for %d s)", JOBS_PROBE_MS / 1000);
+	jobs_note_failure(js, job, &answer, now.boot_ms);
+	jobs_limit_lingering(js);
+	job_landed(job);
+	job->probe = false;
+	job->lingering = true;
+	timer_set(js->pump, 0);
+	job->cb(job->arg, job, &answer);
+	jobs_refuse_queued(js, true, js->down_error, js->down_message);
+}
+
 static void
 job_answer_cb(void *arg, struct upstream_answer *answer)
 {
-	struct job *job = arg;
+	struct job_call *jc = arg;
+	struct job *job = jc->job;
 	struct jobs *js = job->js;
 	struct now now;
 	bool probe_failed;
 
 	clock_read(&now);
-	job->call = NULL;
-	js->stats.in_flight--;
+	jc->call = NULL;
+	jobs_count(js, now.boot_ms - jc->sent_boot_ms, answer, &now);
+	/* its twin may still do better */
+	if (answer->retryable && (job->calls[0].call != NULL ||
+	    job->calls[1].call != NULL))
+		return;
+	job_cancel_calls(job);
+	job_landed(job);
 	TAILQ_REMOVE(&js->rest, job, link);
 	timer_set(js->pump, 0);
+	if (job->lingering) {
+		job_linger_end(job, answer, &now);
+		return;
+	}
 	if (answer->error == ERR_UNAUTHORIZED && job_try_other_key(job))
 		return;
 	jobs_note(js, job, answer, &now);
-	if (answer->retryable && job->waited != JOB_NOBODY &&
+	if (answer->retryable && JOB_IS_WAITED(job->waited) &&
 	    job->backoff.failures + 1 < JOBS_ATTEMPTS &&
 	    js->breaker.state == BREAKER_CLOSED &&
 	    js->stats.held_until_boot_ms <= now.boot_ms &&
@@ -517,23 +550,32 @@ job_answer_cb(void *arg, struct upstream_answer *answer)
 /* --- sending --- */
 
 static void
-job_send(struct job *job, bool probe)
+job_send(struct job *job, bool probe, const struct now *now)
 {
 	struct jobs *js = job->js;
-	struct upstream_answer answer = { .error = 0 };
+	struct upstream_answer answer = { .date_ms = MSG_NO_TIME };
 	int r;
 
 	job->probe = probe;
 	job->key = js->key;
 	job->sent = jobs_now(js);
-	r = js->up->ops->start(js->up, &job->req, job_answer_cb, job,
-	    &job->call);
+	job->calls[0].sent_boot_ms = now->boot_ms;
+	job->sent_as = job->waited;
+	r = js->up->ops->start(js->up, &job->req, job_answer_cb,
+	    &job->calls[0], &job->calls[0].call);
 	job_dequeue(job);
 	if (r == 0) {
 		job->state = JOB_RUNNING;
 		TAILQ_INSERT_TAIL(&js->rest, job, link);
 		js->stats.in_flight++;
+		js->flying[job->sent_as]++;
 		js->stats.requests++;
+		budget_sent(&js->budget, now->boot_ms);
+		if (probe) {
+			js->stats.probes++;
+			js->probing = job;
+			timer_set(js->patience, JOBS_PROBE_MS);
+		}
 		return;
 	}
 	if (probe)
@@ -548,12 +590,12 @@ static void
 jobs_pump_open(struct jobs *js, const struct now *now)
 {
 	struct job *job = jobs_probe(js), *first = jobs_first(js), *spare = NULL;
-	bool waited = first != NULL && first->waited != JOB_NOBODY;
+	bool waited = first != NULL && JOB_IS_WAITED(first->waited);
 	uint64_t wait;
 
 	if (job != NULL && breaker_try(&js->breaker, waited, now->boot_ms))
-		job_send(job, true);
-	else if (waited && job->waited == JOB_NOBODY)
+		job_send(job, true, now);
+	else if (waited && !JOB_IS_WAITED(job->waited))
 		spare = job; /* all that is waited for is the suspect */
 	if (spare != NULL)
 		job_dequeue(spare);
@@ -567,23 +609,80 @@ jobs_pump_open(struct jobs *js, const struct now *now)
 	}
 }
 
+/* waited_too: also what callers wait for. */
 static void
-jobs_pump_held(struct jobs *js, const struct now *now)
+jobs_pump_held(struct jobs *js, bool waited_too, uint64_t left)
 {
-	uint64_t left = js->stats.held_until_boot_ms - now->boot_ms;
 	char message[UPSTREAM_MESSAGE_MAX];
 
 	(void)snprintf(message, sizeof(message),
 	    "the service asked for a pause (rate limit), which lasts another "
 	    "%llu s", ((unsigned long long)left + 999) / 1000);
-	jobs_refuse_queued(js, true, ERR_UPSTREAM_UNAVAILABLE, message);
+	jobs_refuse_queued(js, waited_too, ERR_UPSTREAM_UNAVAILABLE, message);
+}
+
+static enum budget_share
+job_share(const struct job *job)
+{
+	switch (job->waited) {
+	case JOB_PRELOAD:
+		return BUDGET_PRELOAD;
+	case JOB_REFRESH:
+		return BUDGET_REFRESH;
+	case JOB_EXPIRY:
+		return BUDGET_EXPIRY;
+	case JOB_PATIENT:
+	case JOB_FIRST:
+		break;
+	}
+	return BUDGET_CALLER;
+}
+
+/*
+ * May this level have another under way?  Should what was asked for hang,
+ * there is room left for the next caller: what nobody waits for has half of
+ * it, and together with what the patient wait for three quarters.
+ */
+static bool
+jobs_has_room(const struct jobs *js, enum job_waited waited)
+{
+	unsigned int max = js->max_in_flight, half = max - max / 2;
+	unsigned int due, most;
+
+	if (js->stats.in_flight >= max)
+		return false;
+	due = js->flying[JOB_PRELOAD] + js->flying[JOB_REFRESH] +
+	    js->flying[JOB_EXPIRY];
+	if (!JOB_IS_WAITED(waited) && due >= half)
+		return false;
+	most = max - max / 4;
+	return waited == JOB_FIRST ||
+	    due + js->flying[JOB_PATIENT] < most;
+}
+
+/* Send what may be sent; what the budget holds back waits in the queue. */
+static void
+jobs_pump_closed(struct jobs *js, const struct now *now)
+{
+	struct job *job;
+	uint64_t wait;
+
+	while ((job = jobs_first(js)) != NULL &&
+	    jobs_has_room(js, job->waited)) {
+		wait = budget_wait_ms(&js->budget, job_share(job),
+		    now->boot_ms);
+		if (wait > 0) {
+			timer_set(js->pump, wait);
+			return;
+		}
+		job_send(job, false, now);
+	}
 }
 
 static void
 jobs_pump_cb(void *arg)
 {
 	struct jobs *js = arg;
-	struct job *job;
 	struct now now;
 
 	if (js->offline) {
@@ -593,17 +692,17 @@ jobs_pump_cb(void *arg)
 	}
 	clock_read(&now);
 	if (js->stats.held_until_boot_ms > now.boot_ms) {
-		jobs_pump_held(js, &now);
+		jobs_pump_held(js, true,
+		    js->stats.held_until_boot_ms - now.boot_ms);
 		return;
 	}
 	js->stats.held_until_boot_ms = 0;
-	if (js->breaker.state != BREAKER_CLOSED) {
+	if (js->due_held_boot_ms > now.boot_ms)
+		jobs_pump_held(js, false, js->due_held_boot_ms - now.boot_ms);
+	if (js->breaker.state != BREAKER_CLOSED)
 		jobs_pump_open(js, &now);
-		return;
-	}
-	while (js->stats.in_flight < js->max_in_flight &&
-	    (job = jobs_first(js)) != NULL)
-		job_send(job, false);
+	else
+		jobs_pump_closed(js, &now);
 }
 
 void
@@ -628,10 +727,38 @@ jobs_set_offline(struct jobs *js, bool offline)
 void
 jobs_key_changed(struct jobs *js)
 {
+	struct job *job;
+
 	js->key++;
-	if (js->stats.state == JOBS_UNAUTHORIZED)
+	budget_forget(&js->budget);
+	js->stats.held_until_boot_ms = js->due_held_boot_ms = 0;
+	if (js->stats.state == JOBS_UNAUTHORIZED) {
 		breaker_init(&js->breaker);
+		jobs_set_state(js, JOBS_UNKNOWN);
+	}
+	while ((job = jobs_take_awaiting(js)) != NULL)
+		job_enqueue(job);
 	timer_set(js->pump, 0);
+}
+
+void
+jobs_key_settled(struct jobs *js)
+{
+	struct upstream_answer answer;
+	struct job *job;
+	struct now now;
+
+	clock_read(&now);
+	while ((job = jobs_take_awaiting(js)) != NULL) {
+		answer = (struct upstream_answer){
+			.error = ERR_UNAUTHORIZED, .status = 401,
+			.date_ms = MSG_NO_TIME,
+			.message = "the service refuses the agent's API key "
+			    "(HTTP 401)",
+		};
+		jobs_note(js, job, &answer, &now);
+		job_finish(job, &answer);
+	}
 }
 
 uint64_t
@@ -642,9 +769,21 @@ jobs_probe_ms(const struct jobs *js, const struct now *now)
 	return breaker_wait_ms(&js->breaker, false, now->boot_ms);
 }
 
+uint64_t
+jobs_held_ms(const struct jobs *js, const struct now *now)
+{
+	uint64_t until = js->stats.held_until_boot_ms > js->due_held_boot_ms
+	    ? js->stats.held_until_boot_ms : js->due_held_boot_ms;
+
+	return until > now->boot_ms ? until - now->boot_ms : 0;
+}
+
 void
 jobs_get_stats(const struct jobs *js, struct jobs_stats *ret_stats)
 {
 	*ret_stats = js->stats;
+	ret_stats->offline = js->offline;
+	ret_stats->budget = js->budget.limit;
+	ret_stats->budget_used = js->budget.sent_sum;
 	ret_stats->breaker = js->breaker.state;
 }

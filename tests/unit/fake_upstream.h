@@ -12,6 +12,9 @@
 
 #include "upstream.h"
 
+#define FAKE_KEY_MAX 32
+#define FAKE_KEYS 8
+
 /* A call under way. */
 struct upstream_call {
 	TAILQ_ENTRY(upstream_call) link;
@@ -19,6 +22,8 @@ struct upstream_call {
 	upstream_cb *cb;
 	void *arg;
 	char id[MSG_ID_MAX + 1];
+	char key[FAKE_KEY_MAX];	/* that it was asked with */
+	bool other_key;		/* which was not the one in force */
 };
 
 TAILQ_HEAD(fake_calls, upstream_call);
@@ -33,9 +38,17 @@ struct fake_thing {
 	int64_t expires_at;
 	int status;		/* 0: it can be read; else that is the answer */
 	bool inactive;		/* in the listing */
+	bool unlisted;		/* readable, but not in the listing */
+	int64_t row_updated_at;	/* in the listing; 0: none, as in reads */
 	bool nameless;		/* reads do not tell its name: a JWK */
 	const char *field;	/* one more field, or NULL */
 	const char *field_text;
+};
+
+/* What the service makes of an API key: this status for whatever it asks. */
+struct fake_key {
+	const char *key;
+	int status;
 };
 
 #define FAKE_THINGS 300
@@ -55,17 +68,26 @@ struct fake_upstream {
 	enum fake_mode mode;
 	int status;		/* FAKE_STATUS */
 	uint64_t retry_after_ms;
+	int64_t date_ms;	/* of answers; 0: none */
 	int list_status;	/* of lists; 0: they work */
 	size_t page_size;	/* rows a page, at most; 0: as asked */
+	bool bare_rows;		/* rows lack version and times */
+	uint64_t total;		/* told on each page; 0: not told */
 	int start_error;	/* of the next start; 0: none */
 	unsigned int started;
 	unsigned int reads;
 	unsigned int lists;
 	unsigned int cancelled;
 	unsigned int keys_set;
+	unsigned int other_key_calls;	/* started with another key */
+	char key[FAKE_KEY_MAX];	/* in force; "" until one is set */
+	struct fake_key keys[FAKE_KEYS];
 	unsigned int most;	/* calls under way at once */
 	unsigned int under_way;
 };
+
+/* From now on this key gets that status, 0: what the table has. */
+void fake_upstream_key(struct fake_upstream *fu, const char *key, int status);
 
 void fake_upstream_init(struct fake_upstream *fu);
 /* No call may be under way. */
