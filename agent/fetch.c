@@ -40,6 +40,7 @@ static uint64_t fetch_batch_retry_ms(void *arg, const struct cache_entry *e,
     int error, const struct now *now);
 static void fetch_settled(void *arg, const struct now *now);
 static bool fetch_reload_key(void *arg);
+static bool fetch_key_pending(void *arg);
 static void fetch_event(void *arg, const struct cache_entry *e,
     enum cache_event ev);
 static void fetch_state_changed(void *arg);
@@ -54,6 +55,7 @@ fetch_new(struct event_base *base, struct upstream *up,
 {
 	struct jobs_hooks job_hooks = {
 		.reload_key = fetch_reload_key,
+		.key_pending = fetch_key_pending,
 		.state_changed = fetch_state_changed,
 		.heard = fetch_heard,
 	};
@@ -794,8 +796,32 @@ fetch_is_offline(const struct fetch *f)
 void
 fetch_key_changed(struct fetch *f)
 {
+	struct now now;
+
+	clock_read(&now);
+	/* a refusal of the old one says nothing about the new one */
+	timer_stop(f->grace);
+	f->unauthorized = false;
 	jobs_key_changed(f->jobs);
 	revalidate_key_changed(f->revalidate);
+	cache_make_failed_due(f->cache, FETCH_RECOVERY_SPREAD_MS,
+	    hash_random(), &now);
+	fetch_schedule(f, &now);
+}
+
+void
+fetch_key_settled(struct fetch *f)
+{
+	jobs_key_settled(f->jobs);
+}
+
+static bool
+fetch_key_pending(void *arg)
+{
+	struct fetch *f = arg;
+
+	return f->hooks.key_pending != NULL &&
+	    f->hooks.key_pending(f->hooks.arg);
 }
 
 static bool

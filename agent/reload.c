@@ -13,6 +13,7 @@
 #include "conn.h"
 #include "err.h"
 #include "harden.h"
+#include "keys.h"
 #include "limit.h"
 #include "log.h"
 #include "preload.h"
@@ -138,8 +139,6 @@ reload_keep_upstream(struct settings *fresh, const struct settings *old)
 	fresh->max_in_flight = old->max_in_flight;
 	fresh->max_response = old->max_response;
 	if ((r = reload_keep_text(&fresh->url, old->url)) != 0 ||
-	    (r = reload_keep_text(&fresh->api_key_file,
-	    old->api_key_file)) != 0 ||
 	    (r = reload_keep_text(&fresh->ca_file, old->ca_file)) != 0 ||
 	    (r = reload_keep_text(&fresh->pinned_public_key,
 	    old->pinned_public_key)) != 0)
@@ -284,8 +283,8 @@ reload_prepare(struct reload *rl, struct reload_next *next)
 	char why[300];
 	int r;
 
-	if (!next->upstream_stays && (r = rl->check_key(rl->arg, fresh, rl->why,
-	    sizeof(rl->why))) != 0)
+	if (!next->upstream_stays && (r = keys_check(fresh->api_key_files,
+	    rl->why, sizeof(rl->why))) != 0)
 		return r;
 	next->audit = audit_new(fresh->audit_log, why, sizeof(why));
 	if (next->audit == NULL) {
@@ -353,8 +352,9 @@ reload_switch(struct reload *rl, struct reload_next *next)
 		harden_descriptors(fresh->max_connections);
 	conns_set_max(rl->conns, harden_connections(fresh->max_connections));
 	fetch_configure(rl->env->fetch, &cfg);
-	if (!next->upstream_stays)
-		(void)rl->read_key(rl->arg);
+	if (!next->upstream_stays &&
+	    keys_reload(rl->keys, fresh->api_key_files) != 0)
+		log_error("out of memory: api-key-file= stays as it was");
 	preload_release(*rl->preload, next->preload);
 	preload_start(next->preload);
 	preload_free(*rl->preload);
