@@ -81,6 +81,7 @@ static bool fetch_reload_key(void *arg);
 static void fetch_event(void *arg, const struct cache_entry *e,
     enum cache_event ev);
 static void fetch_state_changed(void *arg);
+static void fetch_heard(void *arg, int64_t date_ms);
 
 /* --- life --- */
 
@@ -92,6 +93,7 @@ fetch_new(struct event_base *base, struct upstream *up,
 	struct jobs_hooks job_hooks = {
 		.reload_key = fetch_reload_key,
 		.state_changed = fetch_state_changed,
+		.heard = fetch_heard,
 	};
 	struct fetch *f;
 
@@ -205,6 +207,7 @@ fetch_retry_ms(const struct fetch *f, const struct cache_entry *e, int error,
 {
 	struct backoff b;
 	uint64_t retry, probe = jobs_probe_ms(f->jobs, now);
+	uint64_t held = jobs_held_ms(f->jobs, now);
 
 	/* A service that answers, but wrongly, is not asked every 15 s. */
 	backoff_init(&b, FETCH_RETRY_BASE_MS,
@@ -216,6 +219,8 @@ fetch_retry_ms(const struct fetch *f, const struct cache_entry *e, int error,
 	if (retry > probe)
 		retry = probe + hash_random() %
 		    ((probe >> FETCH_PROBE_JITTER_SHIFT) + 1);
+	if (retry < held)
+		retry = held + hash_random() % FETCH_RECOVERY_SPREAD_MS;
 	return retry;
 }
 
@@ -273,7 +278,7 @@ reading_send(struct reading *rd)
 	};
 
 	return jobs_start(rd->f->jobs, &req, TAILQ_EMPTY(&rd->waits)
-	    ? JOB_NOBODY : JOB_PATIENT, fetch_read_cb, rd, &rd->job);
+	    ? JOB_REFRESH : JOB_PATIENT, fetch_read_cb, rd, &rd->job);
 }
 
 static int
@@ -457,7 +462,7 @@ fetch_step(struct fetch *f, struct lookup *lk, const struct now *now,
 	if (lk->renew_behind && !lk->only_if_cached &&
 	    now->boot_ms - names_tried(f->names, lk->kind) >=
 	    f->cfg.cache.negative_ttl_ms)
-		(void)names_renew(f->names, lk->kind, JOB_NOBODY, now);
+		(void)names_renew(f->names, lk->kind, JOB_REFRESH, now);
 	*ret_reading = NULL;
 	if (step == LOOKUP_READ) {
 		r = fetch_start_reading(f, e);
@@ -610,7 +615,7 @@ fetch_leave(struct fetch_wait *w)
 		return;
 	if (!job_is_unsent(rd->job) || rd->entry->object != NULL ||
 	    rd->entry->kept) {
-		job_set_waited(rd->job, JOB_NOBODY);
+		job_set_waited(rd->job, JOB_REFRESH);
 		return;
 	}
 	job_cancel(rd->job);
@@ -914,8 +919,16 @@ fetch_restored(struct fetch *f)
 void
 fetch_set_offline(struct fetch *f, bool offline)
 {
+	struct now now;
+
 	f->offline = offline;
 	jobs_set_offline(f->jobs, offline);
+	if (offline)
+		return;
+	clock_read(&now);
+	cache_make_failed_due(f->cache, FETCH_RECOVERY_SPREAD_MS,
+	    hash_random(), &now);
+	fetch_schedule(f, &now);
 }
 
 bool
@@ -945,6 +958,17 @@ fetch_grace_cb(void *arg)
 
 	(void)fetch_purge_all(f);
 	f->hooks.wiped(f->hooks.arg);
+}
+
+/* Expiry is judged by the later of the service's clock and ours. */
+static void
+fetch_heard(void *arg, int64_t date_ms)
+{
+	struct fetch *f = arg;
+	struct now now;
+
+	clock_read(&now);
+	cache_set_wall_floor(f->cache, date_ms, &now);
 }
 
 static void

@@ -160,7 +160,7 @@ static void
 listing_comes(struct fixture *f, int status)
 {
 	f->fu.list_status = status;
-	assert_int_equal(names_renew(f->names, REF_SECRET, JOB_NOBODY,
+	assert_int_equal(names_renew(f->names, REF_SECRET, JOB_REFRESH,
 	    &fake_now), 0);
 	fake_upstream_serve(&f->fu);
 	f->lk.names_done = true;

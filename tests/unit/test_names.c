@@ -79,7 +79,7 @@ static void
 renew(struct fixture *f, enum ref_kind kind, bool waited)
 {
 	assert_int_equal(names_renew(f->names, kind, waited ? JOB_FIRST
-	    : JOB_NOBODY, &fake_now), 0);
+	    : JOB_REFRESH, &fake_now), 0);
 }
 
 static void
