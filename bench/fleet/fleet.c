@@ -12,9 +12,9 @@
 #define FLEET_OFF_S 30u		/* of a restart */
 #define FLEET_ROTATION_S 60u
 #define FLEET_TIMEOUT_MS 30000u	/* request-timeout */
+#define FLEET_GIVE_UP 4u	/* so many of those until the breaker opens */
 #define FLEET_MAX_IN_FLIGHT 16u
 #define FLEET_PROGRAMS_MS 5000u
-/* By then each agent has met the outage, and given the service up. */
 #define FLEET_GAP_AFTER_MS 30000u
 /* What max-stale leaves over interval and outage: "that need not be". */
 #define FLEET_SLACK_MS 30000u
@@ -236,8 +236,9 @@ fleet_begin(struct fleet *f)
 	case FLEET_ROTATION:
 		break;
 	}
+	/* by then each agent has met the outage, and given the service up */
 	service_reset_gap(f->service, f->host.refresh_interval_ms +
-	    FLEET_GAP_AFTER_MS);
+	    FLEET_GIVE_UP * FLEET_TIMEOUT_MS);
 }
 
 static void

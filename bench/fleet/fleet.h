@@ -83,7 +83,7 @@ struct fleet_result {
 	uint64_t sent;		/* as the agents do */
 	unsigned int most_of_key; /* requests answered in a window of a key */
 	uint64_t least_gap_ms;	/* of an agent's requests in an outage, once
-				 * an interval and half a minute have passed */
+				 * each of them has given the service up */
 	uint64_t max_stale_ms;
 	uint64_t events;
 };
