@@ -223,7 +223,7 @@ service_answer_read(struct upstream_call *call, struct upstream_answer *a)
 		return;
 	}
 	o->version = version;
-	o->updated_at = o->created_at = o->expires_at = MSG_NO_TIME;
+	o->updated_at = o->expires_at = MSG_NO_TIME;
 	o->is_active = true;
 	a->status = 200;
 	a->object = o;
