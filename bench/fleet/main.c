@@ -21,6 +21,7 @@
 struct fleet_main {
 	struct fleet_options opt;
 	const char *plot;
+	const char *csv;
 	bool check;
 	const struct fleet_scenario **scenarios;
 	size_t count;
@@ -59,7 +60,7 @@ static const struct {
 #define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
 
 enum {
-	OPT_SEED = 1000, OPT_PLOT, OPT_CHECK, OPT_BY_ID, OPT_NO_RATE,
+	OPT_SEED = 1000, OPT_PLOT, OPT_CSV, OPT_CHECK, OPT_BY_ID, OPT_NO_RATE,
 	OPT_HELP,
 };
 
@@ -83,10 +84,11 @@ usage(FILE *out, struct fleet_options *opt)
 	    "  --%-16s programs read by id, not by name\n"
 	    "  --%-16s the service does not tell X-RateLimit-*\n"
 	    "  --%-16s write an SVG there\n"
+	    "  --%-16s write what arrived in each second there\n"
 	    "  --%-16s exit with 1 if what must hold does not\n\n"
 	    "scenarios (without any: all)\n", "seed",
 	    (unsigned long long)opt->seed, "by-id", "no-rate-headers",
-	    "plot FILE", "check");
+	    "plot FILE", "csv FILE", "check");
 	for (i = 0; i < fleet_scenario_count; i++)
 		(void)fprintf(out, "  %-16s %s\n", fleet_scenarios[i].name,
 		    fleet_scenarios[i].title);
@@ -119,10 +121,11 @@ set_number(struct fleet_main *m, int i, const char *value)
 static int
 parse_options(int argc, char **argv, struct fleet_main *m)
 {
-	struct option longs[NUMBERS + 7] = { { 0 } };
+	struct option longs[NUMBERS + 8] = { { 0 } };
 	const struct option rest[] = {
 		{ "seed", required_argument, NULL, OPT_SEED },
 		{ "plot", required_argument, NULL, OPT_PLOT },
+		{ "csv", required_argument, NULL, OPT_CSV },
 		{ "check", no_argument, NULL, OPT_CHECK },
 		{ "by-id", no_argument, NULL, OPT_BY_ID },
 		{ "no-rate-headers", no_argument, NULL, OPT_NO_RATE },
@@ -138,6 +141,8 @@ parse_options(int argc, char **argv, struct fleet_main *m)
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (c == OPT_PLOT) {
 			m->plot = optarg;
+		} else if (c == OPT_CSV) {
+			m->csv = optarg;
 		} else if (c == OPT_CHECK) {
 			m->check = true;
 		} else if (c == OPT_BY_ID) {
@@ -194,6 +199,30 @@ check_length(const struct fleet_options *opt)
 }
 
 static int
+write_file(const char *path,
+    int (*write_cb)(FILE *out, const struct fleet_result *r, size_t n),
+    const struct fleet_result *r, size_t n)
+{
+	FILE *out;
+	int e = 0;
+
+	if (path == NULL)
+		return 0;
+	out = fopen(path, "w");
+	if (out == NULL) {
+		e = errno;
+	} else {
+		e = write_cb(out, r, n) != 0 ? EIO : 0;
+		if (fclose(out) != 0)
+			e = errno;
+	}
+	if (e == 0)
+		return 0;
+	(void)fprintf(stderr, "fleet: %s: %s\n", path, strerror(e));
+	return -1;
+}
+
+static int
 run_all(struct fleet_main *m)
 {
 	struct fleet_result *results = sim_alloc(m->count, sizeof(*results));
@@ -214,12 +243,9 @@ run_all(struct fleet_main *m)
 		(void)printf("fleet: %u passed, %u failed\n", passed, failed);
 	if (m->check && failed > 0)
 		status = 1;
-	if (m->plot != NULL &&
-	    plot_write(m->plot, results, m->count) != 0) {
-		(void)fprintf(stderr, "fleet: %s: %s\n", m->plot,
-		    strerror(errno));
+	if (write_file(m->plot, plot_write, results, m->count) != 0 ||
+	    write_file(m->csv, report_csv, results, m->count) != 0)
 		status = 1;
-	}
 	for (i = 0; i < m->count; i++)
 		fleet_result_clear(&results[i]);
 	free(results);

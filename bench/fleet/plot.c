@@ -2,7 +2,6 @@
 
 #include "report.h"
 
-#include <errno.h>
 #include <math.h>
 
 #define PLOT_COLUMNS 400u
@@ -142,16 +141,13 @@ plot_greatest(const struct fleet_result *r, size_t n)
 }
 
 int
-plot_write(const char *path, const struct fleet_result *r, size_t n)
+plot_write(FILE *out, const struct fleet_result *r, size_t n)
 {
-	struct plot p;
+	const struct plot p = {
+		.out = out, .top = log10(plot_greatest(r, n)),
+	};
 	size_t i;
-	int e;
 
-	p.out = fopen(path, "w");
-	if (p.out == NULL)
-		return -1;
-	p.top = log10(plot_greatest(r, n));
 	(void)fprintf(p.out, "<svg xmlns=\"http://www.w3.org/2000/svg\" "
 	    "width=\"%d\" height=\"%zu\">\n%s",
 	    PLOT_LEFT + PLOT_WIDTH + PLOT_RIGHT, PLOT_TOP + n * PLOT_PANEL,
@@ -165,9 +161,5 @@ plot_write(const char *path, const struct fleet_result *r, size_t n)
 	for (i = 0; i < n; i++)
 		plot_panel(&p, &r[i], i);
 	(void)fprintf(p.out, "</svg>\n");
-	e = ferror(p.out) ? EIO : 0;
-	if (fclose(p.out) != 0)
-		e = errno;
-	errno = e;
-	return e == 0 ? 0 : -1;
+	return ferror(p.out) ? -1 : 0;
 }

@@ -123,6 +123,28 @@ report_readers(FILE *out, const struct fleet_result *r, size_t n)
 	(void)fputc('\n', out);
 }
 
+int
+report_csv(FILE *out, const struct fleet_result *r, size_t n)
+{
+	const struct service_second *sec;
+	unsigned int s;
+	size_t i;
+
+	(void)fprintf(out,
+	    "scenario,second,requests,reads,lists,s429,s503,bad\n");
+	for (i = 0; i < n; i++) {
+		for (s = 0; s < r[i].seconds; s++) {
+			sec = &r[i].per_second[s];
+			(void)fprintf(out, "%s,%u,%" PRIu32 ",%" PRIu32
+			    ",%" PRIu32 ",%" PRIu32 ",%" PRIu32 ",%" PRIu32
+			    "\n", r[i].scenario->name, s, sec->requests,
+			    sec->reads, sec->lists, sec->limited,
+			    sec->overload, r[i].bad[s]);
+		}
+	}
+	return ferror(out) ? -1 : 0;
+}
+
 /* --- what has to hold --- */
 
 #define REPORT_RETURN_MS 20000	/* contract, section 6 */

@@ -21,11 +21,14 @@ void report_readers(FILE *out, const struct fleet_result *r, size_t n);
 unsigned int report_check(FILE *out, const struct fleet_result *r,
     unsigned int *ret_failed);
 
+/* What arrived in each second, a line each.  0, or -1: it cannot be written. */
+int report_csv(FILE *out, const struct fleet_result *r, size_t n);
+
 /*
- * One panel a scenario: requests a second (the greatest of each column, on a
- * logarithmic scale) and the share of secrets that are not right.
- * Returns 0, or -1 with errno set.
+ * An SVG, one panel a scenario: requests a second (the greatest of each
+ * column, on a logarithmic scale) and the share of secrets that are not right.
+ * 0, or -1: it cannot be written.
  */
-int plot_write(const char *path, const struct fleet_result *r, size_t n);
+int plot_write(FILE *out, const struct fleet_result *r, size_t n);
 
 #endif /* FLEET_REPORT_H */
