@@ -132,6 +132,7 @@ fetch_configure(struct fetch *f, const struct fetch_config *cfg)
 	cache_configure(f->cache, &cfg->cache);
 	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms,
 	    cfg->cache.refresh_lead_ms);
+	jobs_set_max_in_flight(f->jobs, cfg->max_in_flight);
 }
 
 struct cache *
@@ -268,7 +269,7 @@ reading_send(struct reading *rd)
 	const struct upstream_request req = {
 		.op = e->kind == REF_SECRET ? UPSTREAM_READ_SECRET
 		    : UPSTREAM_READ_KEY,
-		.id = { .p = (const uint8_t *)e->id, .len = e->id_len },
+		.id = cache_id(e),
 		.version = e->version,
 		.format = e->format,
 	};
@@ -338,8 +339,7 @@ fetch_drop_sibling(void *arg, struct cache_entry *e)
 	struct fetch_drop *d = arg;
 
 	if (e == d->cause || e->kind != d->cause->kind ||
-	    e->id_len != d->cause->id_len ||
-	    memcmp(e->id, d->cause->id, e->id_len) != 0)
+	    !cache_has_id(e, cache_id(d->cause)))
 		return true;
 	if (e->job != NULL || e->kept || e->watchers > 0)
 		cache_clear(d->f->cache, e, d->now);

@@ -76,7 +76,7 @@ struct fetch *fetch_new(struct event_base *base, struct upstream *up,
 /* All waits must have been cancelled. */
 void fetch_free(struct fetch *f);
 
-/* Other settings from now on; max_in_flight stays. */
+/* Other settings from now on. */
 void fetch_configure(struct fetch *f, const struct fetch_config *cfg);
 
 /*
@@ -146,6 +146,8 @@ bool fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text);
 
 /* Mark as never to be evicted once it is cached (preload). */
 void fetch_keep(struct fetch *f, const struct ref *ref);
+/* And no longer: it may be evicted as others are. */
+void fetch_release(struct fetch *f, const struct ref *ref);
 
 /* Where the value of a reference stands; nothing is asked of the service. */
 struct fetch_standing {

@@ -155,6 +155,13 @@ jobs_free(struct jobs *js)
 	free(js);
 }
 
+void
+jobs_set_max_in_flight(struct jobs *js, unsigned int max_in_flight)
+{
+	js->max_in_flight = max_in_flight;
+	timer_set(js->pump, 0);
+}
+
 uint64_t
 jobs_now(struct jobs *js)
 {

@@ -350,7 +350,7 @@ lookup_make_do(const struct lookup *lk, const struct lookup_in *in,
 	    (!lk->fresh || e->negative_error == error))
 		return lookup_negative(lk, e, result);
 	/* who wants it confirmed learns why that could not be, not more */
-	if (!lk->fresh && state == CACHE_EXPIRED)
+	if (!lk->fresh && (state == CACHE_EXPIRED || state == CACHE_UNJUDGED))
 		return lookup_expired(e, result);
 	if (!lk->fresh && (state == CACHE_STALE || state == CACHE_TOO_OLD))
 		lookup_fail(result, error, "%s; the value held is %s old, "
@@ -381,7 +381,7 @@ lookup_after(struct lookup *lk, const struct lookup_in *in,
 	if (lk->attempt_error != 0)
 		return lookup_make_do(lk, in, e, now, result,
 		    lk->attempt_error, lk->attempt_message);
-	if (state == CACHE_EXPIRED)
+	if (state == CACHE_EXPIRED || state == CACHE_UNJUDGED)
 		return lookup_expired(e, result);
 	if (e->object == NULL)
 		return lookup_negative(lk, e, result);
@@ -421,7 +421,7 @@ lookup_at_once(struct lookup *lk, const struct lookup_in *in,
 		(void)lookup_serve(e, state, now, result);
 		return true;
 	}
-	if (state == CACHE_EXPIRED &&
+	if ((state == CACHE_EXPIRED || state == CACHE_UNJUDGED) &&
 	    cache_age(e, now) < LOOKUP_EXPIRED_RETRY_MS) {
 		(void)lookup_expired(e, result);
 		return true;

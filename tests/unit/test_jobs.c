@@ -218,6 +218,28 @@ test_no_more_than_max_in_flight_are_under_way(void **state)
 }
 
 static void
+test_set_max_in_flight(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	for (i = 0; i < 20; i++)
+		(void)begin(f, i, true);
+	fake_time_run();
+	jobs_set_max_in_flight(f->js, 7);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 4);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 7);
+	/* fewer: what is under way stays */
+	jobs_set_max_in_flight(f->js, 2);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 7);
+	for (i = 0; i < 6; i++)
+		answer(f, i, 200);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 2);
+}
+
+static void
 test_what_callers_wait_for_goes_first_in_order_of_coming(void **state)
 {
 	struct fixture *f = *state;
@@ -1097,6 +1119,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		test(test_nothing_is_sent_from_within_start),
 		test(test_no_more_than_max_in_flight_are_under_way),
+		test(test_set_max_in_flight),
 		test(test_what_callers_wait_for_goes_first_in_order_of_coming),
 		test(test_one_that_nobody_waits_for_any_more_steps_back),
 		test(test_who_waits_for_little_goes_before_who_waits_for_much),
