@@ -350,7 +350,6 @@ fleet_measure(struct fleet *f)
 	unsigned int i;
 
 	sec = service_seconds(f->service, &n);
-	r->per_second = sim_alloc(n, sizeof(*sec));
 	memcpy(r->per_second, sec, n * sizeof(*sec));
 	for (i = 0; i < FLEET_WINDOWS; i++)
 		fleet_sum(sec, &r->windows[i]);
@@ -366,22 +365,19 @@ fleet_measure(struct fleet *f)
 
 void
 fleet_run(const struct fleet_scenario *sc, const struct fleet_options *opt,
-    struct fleet_result *ret)
+    struct fleet_result *r)
 {
-	struct fleet f = { .sc = sc, .opt = opt, .r = ret };
+	struct fleet f = { .sc = sc, .opt = opt, .r = r };
 	uint64_t t, end_ms;
 
-	*ret = (struct fleet_result){
-		.scenario = sc, .options = *opt,
-		.seconds = opt->minutes * 60,
-		.half_ms = UINT64_MAX, .most_ms = UINT64_MAX,
-		.all_ms = UINT64_MAX, .least_gap_ms = UINT64_MAX,
-	};
-	ret->bad = sim_alloc(ret->seconds, sizeof(*ret->bad));
+	r->scenario = sc;
+	r->options = *opt;
+	r->seconds = opt->minutes * 60;
+	r->half_ms = r->most_ms = r->all_ms = r->least_gap_ms = UINT64_MAX;
 	fleet_windows(&f);
 	fleet_window(&f);
 	fleet_init(&f);
-	end_ms = ret->seconds * UINT64_C(1000);
+	end_ms = r->seconds * UINT64_C(1000);
 	for (t = 0; t < end_ms; t += FLEET_STEP_MS) {
 		sim_run_until(t);
 		if (t == f.begin_ms)
@@ -397,13 +393,4 @@ fleet_run(const struct fleet_scenario *sc, const struct fleet_options *opt,
 	}
 	fleet_measure(&f);
 	fleet_done(&f);
-}
-
-void
-fleet_result_clear(struct fleet_result *r)
-{
-	free(r->per_second);
-	free(r->bad);
-	r->per_second = NULL;
-	r->bad = NULL;
 }

@@ -41,6 +41,7 @@ struct fleet_options {
 	unsigned int interval_s;	/* refresh-interval */
 	unsigned int outage_s;
 	unsigned int minutes;		/* the whole run */
+	unsigned int jobs;		/* scenarios at a time */
 	uint64_t seed;
 	bool by_id;
 	bool tell_rate;
@@ -94,9 +95,12 @@ extern const size_t fleet_scenario_count;
 /* NULL if there is none of this name. */
 const struct fleet_scenario *fleet_scenario_find(const char *name);
 
+/*
+ * Run one.  *r: zeroed but for per_second and bad, which are the caller's:
+ * zeroed, with an element for each second of the run.
+ */
 void fleet_run(const struct fleet_scenario *sc,
-    const struct fleet_options *opt, struct fleet_result *ret);
-void fleet_result_clear(struct fleet_result *r);
+    const struct fleet_options *opt, struct fleet_result *r);
 
 /* Requests a second if each secret is read by itself, and by listings. */
 double fleet_single_rate(const struct fleet_options *opt);

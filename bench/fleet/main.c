@@ -9,6 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "fleet.h"
 #include "report.h"
@@ -55,6 +59,8 @@ static const struct {
 	    "s" },
 	{ "minutes", offsetof(struct fleet_options, minutes), 1, 600,
 	    "of the whole run" },
+	{ "jobs", offsetof(struct fleet_options, jobs), 1, 64,
+	    "scenarios at a time" },
 };
 
 #define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
@@ -222,34 +228,111 @@ write_file(const char *path,
 	return -1;
 }
 
-static int
-run_all(struct fleet_main *m)
+/* Memory that children share with us, zeroed. */
+static void *
+share(size_t n, size_t size)
 {
-	struct fleet_result *results = sim_alloc(m->count, sizeof(*results));
+	void *p = mmap(NULL, n * size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED) {
+		perror("fleet: mmap");
+		exit(1);
+	}
+	return p;
+}
+
+/* A process a scenario: what one leaves in memory is not the next one's. */
+static pid_t
+run_one(const struct fleet_main *m, size_t i, struct fleet_result *r)
+{
+	const struct secmem_config scfg = {
+		.reserve_bytes = FLEET_RESERVE, .step_bytes = FLEET_STEP,
+		.backing = SECMEM_BACKING_MLOCK,
+	};
+	pid_t pid;
+	int e;
+
+	(void)fflush(NULL);
+	pid = fork();
+	if (pid != 0)
+		return pid;
+	e = secmem_init(&scfg);
+	if (e != 0) {
+		(void)fprintf(stderr, "fleet: %s\n", secmem_strerror(e));
+		_exit(1);
+	}
+	fleet_run(m->scenarios[i], &m->opt, r);
+	secmem_done();
+	_exit(0);
+}
+
+/* Waits for one of them.  0, or -1: it did not end as it should. */
+static int
+reap(void)
+{
+	int status;
+
+	if (wait(&status) == -1) {
+		perror("fleet: wait");
+		return -1;
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	(void)fprintf(stderr, "fleet: a scenario failed (%s %d)\n",
+	    WIFSIGNALED(status) ? "signal" : "status",
+	    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	return -1;
+}
+
+/* All of them, some at a time. */
+static int
+run_all(const struct fleet_main *m, struct fleet_result *results)
+{
+	size_t i, running = 0, seconds = m->opt.minutes * (size_t)60;
+	int r = 0;
+
+	for (i = 0; i < m->count && r == 0; i++) {
+		results[i].per_second = share(seconds,
+		    sizeof(*results[i].per_second));
+		results[i].bad = share(seconds, sizeof(*results[i].bad));
+		if (running == m->opt.jobs) {
+			r = reap();
+			running--;
+		}
+		if (run_one(m, i, &results[i]) == -1) {
+			perror("fleet: fork");
+			r = -1;
+		} else {
+			running++;
+		}
+	}
+	for (; running > 0; running--) {
+		if (reap() != 0)
+			r = -1;
+	}
+	return r;
+}
+
+static int
+report_all(const struct fleet_main *m, const struct fleet_result *results)
+{
 	unsigned int passed = 0, failed = 0, n;
 	size_t i;
-	int status = 0;
 
 	report_head(stdout, &m->opt);
+	report_rates(stdout, results, m->count);
+	report_readers(stdout, results, m->count);
 	for (i = 0; i < m->count; i++) {
-		(void)fflush(stdout);
-		fleet_run(m->scenarios[i], &m->opt, &results[i]);
 		passed += report_check(stdout, &results[i], &n);
 		failed += n;
 	}
-	report_rates(stdout, results, m->count);
-	report_readers(stdout, results, m->count);
 	if (m->check)
 		(void)printf("fleet: %u passed, %u failed\n", passed, failed);
-	if (m->check && failed > 0)
-		status = 1;
 	if (write_file(m->plot, plot_write, results, m->count) != 0 ||
 	    write_file(m->csv, report_csv, results, m->count) != 0)
-		status = 1;
-	for (i = 0; i < m->count; i++)
-		fleet_result_clear(&results[i]);
-	free(results);
-	return status;
+		return 1;
+	return m->check && failed > 0;
 }
 
 int
@@ -260,27 +343,20 @@ main(int argc, char **argv)
 			.agents = 1000, .secrets = 50, .agents_per_key = 100,
 			.limit = 600, .capacity = 5000, .queue_ms = 1000,
 			.latency_ms = 20, .interval_s = 300, .outage_s = 600,
-			.minutes = 40, .seed = 1, .tell_rate = true,
+			.minutes = 40, .jobs = 1, .seed = 1,
+			.tell_rate = true,
 		},
 	};
-	const struct secmem_config scfg = {
-		.reserve_bytes = FLEET_RESERVE, .step_bytes = FLEET_STEP,
-		.backing = SECMEM_BACKING_MLOCK,
-	};
-	int r, status = 2;
+	struct fleet_result *results;
+	int status = 2;
 
-	if (parse_options(argc, argv, &m) != 0 ||
-	    parse_scenarios(argc, argv, &m) != 0 || check_length(&m.opt) != 0)
-		goto out;
-	r = secmem_init(&scfg);
-	if (r != 0) {
-		(void)fprintf(stderr, "fleet: %s\n", secmem_strerror(r));
-		status = 1;
-		goto out;
+	if (parse_options(argc, argv, &m) == 0 &&
+	    parse_scenarios(argc, argv, &m) == 0 &&
+	    check_length(&m.opt) == 0) {
+		results = share(m.count, sizeof(*results));
+		status = run_all(&m, results) != 0 ? 1
+		    : report_all(&m, results);
 	}
-	status = run_all(&m);
-	secmem_done();
-out:
 	free(m.scenarios);
 	return status;
 }
