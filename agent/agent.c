@@ -177,6 +177,19 @@ agent_state_changed(void *arg)
 	agent_tell_status(a);
 }
 
+/* The clock cannot be true, or is again. */
+static void
+agent_judging(void *arg, bool can)
+{
+	(void)arg;
+	if (can)
+		log_notice("the time is known: what expires is served again");
+	else
+		log_warning("the clock of this machine reads a time before "
+		    "this program was made: values with an expiresAt are "
+		    "withheld until it is set or the service tells the time");
+}
+
 static void
 agent_wiped(void *arg)
 {
@@ -194,10 +207,12 @@ agent_build_upstream(struct agent *a)
 		.reload_key = agent_reload_key,
 		.state_changed = agent_state_changed,
 		.wiped = agent_wiped,
+		.judging = agent_judging,
 		.arg = a,
 	};
 	struct secmem copy = { NULL, 0 };
 	char why[AGENT_WHY];
+	struct now now;
 	int r;
 
 	r = apikey_read(s->api_key_file, &a->key, why, sizeof(why));
@@ -216,7 +231,12 @@ agent_build_upstream(struct agent *a)
 		return r;
 	}
 	a->fetch = fetch_new(a->base, a->upstream, &cfg, &hooks, &a->metrics);
-	return a->fetch != NULL ? 0 : ERR_NOMEM;
+	if (a->fetch == NULL)
+		return ERR_NOMEM;
+	clock_read(&now);
+	if (!cache_can_judge(fetch_cache(a->fetch), &now))
+		agent_judging(a, false);
+	return 0;
 }
 
 /* --- the socket --- */

@@ -39,6 +39,8 @@ struct fetch_hooks {
 	bool (*reload_key)(void *arg);	/* as in struct jobs_hooks */
 	void (*state_changed)(void *arg);
 	void (*wiped)(void *arg); /* unauthorized-grace is over */
+	/* whether it can be told what has expired changed; may be NULL */
+	void (*judging)(void *arg, bool can);
 	/* what happens to cached values; may be NULL.  As cache_set_watcher() */
 	void (*event)(void *arg, const struct cache_entry *e,
 	    enum cache_event ev);

@@ -2,6 +2,8 @@
 
 #include "setup.h"
 
+#include "hostid.h"
+
 struct fetch_config
 setup_fetch(const struct settings *s)
 {
@@ -15,6 +17,7 @@ setup_fetch(const struct settings *s)
 			.negative_ttl_ms = s->negative_ttl_ms,
 			.idle_evict_ms = s->idle_evict_ms,
 			.serve_expired_ms = s->serve_expired_ms,
+			.phase = hostid_phase(),
 		},
 		.unauthorized_grace_ms = s->unauthorized_grace_ms,
 		.max_in_flight = s->max_in_flight,
