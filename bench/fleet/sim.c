@@ -12,10 +12,7 @@
 #include "clock.h"
 #include "hash.h"
 #include "timers.h"
-#if __has_include("walltimer.h")
 #include "walltimer.h"
-#define SIM_HAS_WALLTIMER 1
-#endif
 
 #define SIM_START_BOOT_MS UINT64_C(3600000)
 #define SIM_START_WALL_MS INT64_C(1770000000000)	/* 2026-02-02 */
@@ -301,7 +298,6 @@ timer_stop(struct timer *t)
 	sim_cancel(&t->ev);
 }
 
-#ifdef SIM_HAS_WALLTIMER
 /* No machine's wall clock is ever set here, so it is a timer like others. */
 struct walltimer {
 	struct sim_event ev;
@@ -350,4 +346,3 @@ walltimer_free(struct walltimer *w)
 	sim_cancel(&w->ev);
 	free(w);
 }
-#endif
