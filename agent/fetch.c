@@ -17,11 +17,11 @@
 #define FETCH_RETRY_BASE_MS 1000
 #define FETCH_RETRY_MAX_MS 15000	/* as the breaker's probes */
 /*
- * The last probe before the service is back may be 15 s and an eighth away:
+ * The last probe before the service is back may be 15 s and a sixteenth away:
  * with this, all is fresh again within 20 s.
  */
-#define FETCH_RECOVERY_SPREAD_MS 2500
-#define FETCH_PROBE_JITTER_SHIFT 3
+#define FETCH_RECOVERY_SPREAD_MS 3500
+#define FETCH_PROBE_JITTER_SHIFT 4
 #define FETCH_DUE_AT_ONCE 256		/* then other events get their turn */
 #define FETCH_ROOM_BYTES (1u << 20)	/* evicted when the arena is full */
 
@@ -165,7 +165,12 @@ static void
 fetch_event(void *arg, const struct cache_entry *e, enum cache_event ev)
 {
 	struct fetch *f = arg;
+	struct reading *rd = e->job;
 
+	/* queued as a plain refresh: not behind those any more */
+	if (rd != NULL && (ev == CACHE_EVENT_EXPIRING ||
+	    ev == CACHE_EVENT_EXPIRED))
+		job_set_waited(rd->job, JOB_EXPIRY);
 	if (f->hooks.event != NULL)
 		f->hooks.event(f->hooks.arg, e, ev);
 }
@@ -449,11 +454,13 @@ fetch_due_cb(void *arg)
 	struct cache_entry *e;
 	struct now now;
 	unsigned int n;
+	bool given_up;
 
 	clock_read(&now);
+	given_up = jobs_probe_ms(f->jobs, &now) != UINT64_MAX;
 	for (n = 0; n < FETCH_DUE_AT_ONCE &&
 	    (e = cache_next_due(f->cache, &now)) != NULL; n++) {
-		if (!revalidate_take(f->revalidate, e, &now))
+		if (!revalidate_take(f->revalidate, e, given_up, &now))
 			fetch_read_changed(f, e, &now);
 	}
 	fetch_schedule(f, &now);

@@ -727,7 +727,8 @@ test_budget_that_is_low_is_kept_for_what_is_more_urgent(void **state)
 	answer_rate(f, 7, 0);
 	/* what is held back waits, and is no failure */
 	assert_int_equal(stats_of(f).queued, 3);
-	fake_time_pass(20000);
+	/* until the reset, and up to half as long again */
+	fake_time_pass(30000);
 	answer(f, 5, 200);
 	answer(f, 3, 200);
 	answer(f, 1, 200);
@@ -836,6 +837,56 @@ test_hanging_service_is_probed_every_15_seconds(void **state)
 		fake_upstream_answer_status(&f->fu,
 		    fake_upstream_first(&f->fu), 500);
 	assert_int_equal(stats_of(f).in_flight, 0);
+}
+
+/* --- what was lost on its way --- */
+
+static void
+test_caller_who_joins_what_hangs_has_it_sent_again(void **state)
+{
+	struct fixture *f = *state;
+	struct job *job = begin(f, 0, true);
+	struct upstream_call *first, *second;
+
+	fake_time_run();
+	first = fake_upstream_first(&f->fu);
+	job_set_waited(job, JOB_FIRST);
+	fake_time_pass(JOBS_PROBE_MS);
+	assert_int_equal(f->fu.started, 1);
+	job_set_waited(job, JOB_FIRST);
+	job_set_waited(job, JOB_FIRST);
+	assert_int_equal(f->fu.started, 2);
+	assert_int_equal(stats_of(f).in_flight, 1);
+	/* the first answer counts, whichever it is */
+	second = TAILQ_NEXT(first, link);
+	fake_upstream_answer(&f->fu, second,
+	    &(struct upstream_answer){ .status = 200 });
+	assert_int_equal(f->done[0].count, 1);
+	assert_int_equal(f->fu.cancelled, 1);
+	assert_int_equal(stats_of(f).in_flight, 0);
+}
+
+static void
+test_failure_of_one_leaves_the_other_to_answer(void **state)
+{
+	struct fixture *f = *state;
+	struct job *job = begin(f, 0, true);
+
+	fake_time_run();
+	fake_time_pass(JOBS_PROBE_MS);
+	job_set_waited(job, JOB_PATIENT);
+	fake_upstream_answer_status(&f->fu, fake_upstream_first(&f->fu), 0);
+	assert_int_equal(f->done[0].count, 0);
+	fake_time_pass(JOBS_PROBE_MS);
+	job_set_waited(job, JOB_FIRST);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 2);
+	/* never more than two */
+	fake_time_pass(JOBS_PROBE_MS);
+	job_set_waited(job, JOB_FIRST);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 2);
+	assert_int_equal(f->fu.started, 4);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->done[0].count, 1);
 }
 
 /* --- a drill, another key --- */
@@ -1160,6 +1211,8 @@ main(void)
 		test(
 		    test_probe_that_hangs_counts_as_failed_and_its_answer_all_the_same),
 		test(test_hanging_service_is_probed_every_15_seconds),
+		test(test_caller_who_joins_what_hangs_has_it_sent_again),
+		test(test_failure_of_one_leaves_the_other_to_answer),
 		test(test_drill_sends_nothing_and_fails_all),
 		test(test_shorter_pause_does_not_cut_a_longer_one),
 		test(test_503_with_retry_after_holds_too_and_is_a_failure),
