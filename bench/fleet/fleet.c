@@ -9,7 +9,6 @@
 
 /* Everything starts within an interval, and settles in another. */
 #define FLEET_SETTLE_INTERVALS 2u
-#define FLEET_OFF_S 30u		/* of a restart */
 #define FLEET_ROTATION_S 60u
 #define FLEET_TIMEOUT_MS 30000u	/* request-timeout */
 #define FLEET_GIVE_UP 4u	/* so many of those until the breaker opens */
@@ -110,7 +109,7 @@ fleet_windows(struct fleet *f)
 		break;
 	case FLEET_RESTART:
 	case FLEET_RESTART_STATE:
-		long_s = FLEET_OFF_S;
+		long_s = opt->off_s;
 		break;
 	case FLEET_ROTATION:
 		long_s = FLEET_ROTATION_S;

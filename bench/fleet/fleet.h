@@ -40,6 +40,7 @@ struct fleet_options {
 	unsigned int latency_ms;
 	unsigned int interval_s;	/* refresh-interval */
 	unsigned int outage_s;
+	unsigned int off_s;		/* of a restart */
 	unsigned int minutes;		/* the whole run */
 	unsigned int jobs;		/* scenarios at a time */
 	uint64_t seed;

@@ -57,6 +57,8 @@ static const struct {
 	    "s, refresh-interval" },
 	{ "outage", offsetof(struct fleet_options, outage_s), 60, 36000,
 	    "s" },
+	{ "off", offsetof(struct fleet_options, off_s), 1, 36000,
+	    "s, between the stop and the start of a restart" },
 	{ "minutes", offsetof(struct fleet_options, minutes), 1, 600,
 	    "of the whole run" },
 	{ "jobs", offsetof(struct fleet_options, jobs), 1, 64,
@@ -195,12 +197,13 @@ parse_scenarios(int argc, char **argv, struct fleet_main *m)
 static int
 check_length(const struct fleet_options *opt)
 {
-	unsigned int least = 4 * opt->interval_s + opt->outage_s;
+	unsigned int event = opt->outage_s > opt->off_s ? opt->outage_s
+	    : opt->off_s, least = 4 * opt->interval_s + event;
 
 	if (opt->minutes * 60 > least)
 		return 0;
 	(void)fprintf(stderr, "fleet: %u minutes are too short: four times "
-	    "the interval and the outage are %u s\n", opt->minutes, least);
+	    "the interval and the event are %u s\n", opt->minutes, least);
 	return -1;
 }
 
@@ -343,7 +346,7 @@ main(int argc, char **argv)
 			.agents = 1000, .secrets = 50, .agents_per_key = 100,
 			.limit = 600, .capacity = 5000, .queue_ms = 1000,
 			.latency_ms = 20, .interval_s = 300, .outage_s = 600,
-			.minutes = 40, .jobs = 1, .seed = 1,
+			.off_s = 30, .minutes = 40, .jobs = 1, .seed = 1,
 			.tell_rate = true,
 		},
 	};
