@@ -10,16 +10,25 @@ trap 'rm -rf "$dir"' EXIT
 run() { # FILE OPTION...
     file=$1
     shift
-    ./fleet --agents 60 --secrets 20 --agents-per-key 20 --capacity 600 \
-        --plot "$dir/$file.svg" --check "$@" >"$dir/$file" || {
+    ./fleet --plot "$dir/$file.svg" --check "$@" >"$dir/$file" || {
         cat "$dir/$file"
         exit 1
     }
 }
 
-run one --seed 7
-run two --seed 7 --jobs 2
-run three --seed 8
+small="--agents 60 --secrets 20 --agents-per-key 20 --capacity 600"
+
+# shellcheck disable=SC2086
+{
+    run one $small --seed 7
+    run two $small --seed 7 --jobs 2
+    run three $small --seed 8
+    # a limit that all who share a key just keep to
+    run tight $small --limit 120 shared-no-list shared-rotation
+}
+# enough of them to tell a wave from chance
+run many --agents 1000 --secrets 12 refused restart-state
+
 cmp "$dir/one" "$dir/two"
 cmp "$dir/one.svg" "$dir/two.svg"
 if cmp -s "$dir/one" "$dir/three"; then
@@ -27,4 +36,6 @@ if cmp -s "$dir/one" "$dir/three"; then
     exit 1
 fi
 grep -q '^</svg>' "$dir/one.svg"
-tail -n 1 "$dir/one"
+for file in one two three tight many; do
+    tail -n 1 "$dir/$file"
+done

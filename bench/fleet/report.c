@@ -149,6 +149,12 @@ report_csv(FILE *out, const struct fleet_result *r, size_t n)
 
 #define REPORT_RETURN_MS 20000	/* contract, section 6 */
 #define REPORT_GAP_MS 1000
+#define REPORT_PROBE_S 15
+/* Below this a peak says more of chance than of the agents. */
+#define REPORT_MEAN_MIN 2.0
+#define REPORT_WAVE 3.0		/* times the steady rate; chance makes it 2 */
+#define REPORT_START 4.0	/* the same, after a restart with state */
+#define REPORT_RECOVERY 1.25	/* times the rate of probes */
 
 struct report_checking {
 	FILE *out;
@@ -197,6 +203,30 @@ report_check_outage(struct report_checking *c, const struct fleet_result *r)
 	    "reads failed during the outage", (double)w->reads.failed, 0);
 }
 
+/* No waves: neither at once nor an interval later. */
+static void
+report_check_peaks(struct report_checking *c, const struct fleet_result *r)
+{
+	double mean = r->windows[FLEET_BEFORE].mean;
+	double probes = (double)r->options.agents / REPORT_PROBE_S;
+	const struct fleet_rates *after = &r->windows[FLEET_AFTER];
+
+	if (mean < REPORT_MEAN_MIN)
+		return;
+	report_must(c, r->windows[FLEET_LATER].peak10 <= REPORT_WAVE * mean,
+	    "peak of ten seconds after an interval",
+	    r->windows[FLEET_LATER].peak10, REPORT_WAVE * mean);
+	if (r->scenario->event == FLEET_RESTART_STATE)
+		report_must(c, after->peak10 <= REPORT_START * mean,
+		    "peak of ten seconds after a start", after->peak10,
+		    REPORT_START * mean);
+	/* the probe lists, and that is all that an agent needs */
+	if (report_is_outage(r->scenario->event) && r->scenario->lists)
+		report_must(c, after->peak10 <= REPORT_RECOVERY * probes +
+		    mean, "peak of ten seconds after an outage",
+		    after->peak10, REPORT_RECOVERY * probes + mean);
+}
+
 /*
  * Seconds that a key needs, by its limit alone, for what its agents have to
  * ask for: everything once after a restart or a rotation, and again and again
@@ -238,6 +268,7 @@ report_check(FILE *out, const struct fleet_result *r,
 		    (double)r->wrong, 0);
 		report_must(&c, last->limited == 0,
 		    "429s after it is over", (double)last->limited, 0);
+		report_check_peaks(&c, r);
 	}
 	report_must(&c, last->overload == 0,
 	    "503s after it is over", (double)last->overload, 0);
