@@ -1269,6 +1269,19 @@ class Faults(Case):
         self.assertEqual(self.sb.control("GET", "/faults").json["faults"],
                          [])
 
+    def test_headers_of_a_true_answer_and_of_a_false_one(self):
+        date = "Sun, 06 Nov 1994 08:49:37 GMT"
+        for status in (None, 503):
+            spec = {"status": status} if status else {}
+            self.sb.fault(path=self.path, times=1, headers={
+                "X-RateLimit-Limit": "600", "Date": date}, **spec)
+            a = self.api("GET", self.path)
+            self.assertEqual(a.status, status or 200)
+            self.assertEqual(a.headers["X-RateLimit-Limit"], "600")
+            self.assertEqual(a.headers.get_all("Date"), [date])
+        self.assertIsNone(
+            self.api("GET", self.path).headers["X-RateLimit-Limit"])
+
     def test_latency(self):
         self.sb.fault(path=self.path, latencyMs=300, times=1)
         start = time.monotonic()
@@ -1414,6 +1427,13 @@ class Faults(Case):
                             ({"path": "*", "times": 0}, "times"),
                             ({"path": "*", "seconds": -1}, "seconds"),
                             ({"path": "*", "latencyMs": "x"}, "latencyMs"),
+                            ({"path": "*", "headers": "x"}, "headers"),
+                            ({"path": "*", "headers": {"a b": "x"}},
+                             "headers"),
+                            ({"path": "*", "headers": {"a": "x\ny"}},
+                             "headers"),
+                            ({"path": "*",
+                              "headers": {"content-length": "1"}}, "headers"),
                             ({"path": "*", "retryAfter": 1.5}, "retryAfter"),
                             ({"path": "*", "retryAfter": "a\r\nb"},
                              "retryAfter"),
