@@ -542,6 +542,7 @@ fetch_lookup_in(const struct fetch *f)
 		.names = f->names,
 		.refresh_interval_ms = f->cfg.cache.refresh_interval_ms,
 		.negative_ttl_ms = f->cfg.cache.negative_ttl_ms,
+		.max_stale_ms = f->cfg.cache.max_stale_ms,
 	};
 }
 
@@ -569,6 +570,7 @@ fetch_step(struct fetch *f, struct lookup *lk, const struct now *now,
 
 	step = lookup_next(lk, &in, now, result, &e);
 	if (lk->renew_behind && !lk->only_if_cached &&
+	    now->boot_ms >= f->names_quiet_until_boot_ms &&
 	    now->boot_ms - names_tried(f->names, lk->kind) >=
 	    f->cfg.cache.negative_ttl_ms)
 		(void)names_renew(f->names, lk->kind, JOB_REFRESH, now);
@@ -769,6 +771,12 @@ fetch_restored(struct fetch *f)
 	struct now now;
 
 	clock_read(&now);
+	/*
+	 * What was restored is due within an interval, and brings the listing;
+	 * readers, who all come at once after a start, are not to bring it.
+	 */
+	f->names_quiet_until_boot_ms = now.boot_ms +
+	    f->cfg.cache.refresh_interval_ms;
 	fetch_schedule(f, &now);
 }
 

@@ -523,6 +523,64 @@ keys_watch(struct keys *k, struct upstream *up, struct fetch *f,
 	timer_set(k->check, KEYS_CHECK_MS);
 }
 
+/* Is it among the first n? */
+static bool
+is_among(const struct secmem *key, const struct secmem *keys, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (secmem_equal(key, &keys[i]))
+			return true;
+	}
+	return false;
+}
+
+size_t
+keys_all(const struct keys *k, struct secmem *ret_keys, size_t max)
+{
+	struct secmem key = {NULL, 0};
+	char why[KEYS_WHY];
+	size_t n = 0, i;
+
+	if (max == 0 || secmem_copy(&ret_keys[0], secmem_bytes(&k->in_force),
+	    secmem_len(&k->in_force), SECMEM_LIBRARY) != 0)
+		return 0;
+	for (n = 1, i = 0; i < k->nfiles && n < max; i++) {
+		if (apikey_read(k->files[i].path, &key, why, sizeof(why)) != 0)
+			continue;
+		if (!is_among(&key, ret_keys, n)) {
+			ret_keys[n] = (struct secmem){NULL, 0};
+			secmem_move(&ret_keys[n++], &key);
+		}
+		secmem_free_bytes(&key);
+	}
+	return n;
+}
+
+int
+keys_use(struct keys *k, const struct secmem *key)
+{
+	struct secmem ours = {NULL, 0}, theirs = {NULL, 0};
+	int r;
+
+	if (secmem_equal(key, &k->in_force))
+		return 0;
+	if ((r = secmem_copy(&ours, secmem_bytes(key), secmem_len(key),
+	    SECMEM_LIBRARY)) != 0 ||
+	    (r = secmem_copy(&theirs, secmem_bytes(key), secmem_len(key),
+	    SECMEM_LIBRARY)) != 0) {
+		secmem_free_bytes(&ours);
+		return r;
+	}
+	k->up->ops->set_key(k->up, &theirs);
+	secmem_free_bytes(&k->in_force);
+	secmem_move(&k->in_force, &ours);
+	k->looking = true;
+	timer_set(k->soon, 0);
+	return 0;
+}
+
 int
 keys_reload(struct keys *k, char *const *paths)
 {

@@ -16,6 +16,7 @@
 #define AGENT_KEYS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "fetch.h"
 #include "secmem.h"
@@ -51,6 +52,21 @@ int keys_check(char *const *paths, char *why, size_t why_size);
  */
 void keys_watch(struct keys *k, struct upstream *up, struct fetch *f,
     void (*taken)(void *arg, bool dropped), void *arg);
+
+/*
+ * Copies of the keys that are in the files now: the one in force first, then
+ * the others that can be read and differ, in their order; max of them at most.
+ * Returns how many; the caller frees each.
+ */
+size_t keys_all(const struct keys *k, struct secmem *ret_keys, size_t max);
+
+/*
+ * At start, after keys_watch(): what was taken over from another run was read
+ * with this key, so it is the one in force.  If another file comes first, the
+ * key of that one is asked about soon, as if it were new.
+ * Returns 0 or ERR_NOMEM, and then nothing has changed.
+ */
+int keys_use(struct keys *k, const struct secmem *key);
 
 /*
  * Another list of files (as keys_new()), or the same: look at all of them

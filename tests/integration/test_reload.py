@@ -53,13 +53,14 @@ class Reloading(Case):
         return self.refused_file()
 
     def refused_file(self):
+        seen = len(self.agent.noted("STATUS"))
         log = self.hup()
         self.assertIn("reload failed: ", log)
         self.assertNotIn("configuration read again", log)
         self.assertRegex(log, r"running (one|configuration) stays in force")
         if harness.HAVE_SYSTEMD:
-            self.wait(lambda: "reload failed: " in
-                      (self.agent.noted("STATUS") or [""])[-1],
+            self.wait(lambda: any("reload failed: " in s for s in
+                                  self.agent.noted("STATUS")[seen:]),
                       "STATUS= says that it failed")
         return log
 

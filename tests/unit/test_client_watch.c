@@ -130,6 +130,7 @@ script_events(struct fake_conn *c)
 	fake_send_watched(c, f.id, 1, 0x20);
 	/* for an index that is answered, while another is not */
 	fake_send_event(c, f.id, 1, MSG_REASON_STALE, 0x20);
+	fake_send_error(c, f.id + 50, ERR_DENIED, "not ours");
 	fake_send_watched(c, f.id, 0, 0x10);
 	fake_send_event(c, f.id, 0, 200, 0x77);	/* of a later version */
 	fake_send_event(c, f.id + 50, 0, MSG_REASON_GONE, 0x66); /* not ours */
@@ -374,6 +375,7 @@ script_nonsense(struct fake_conn *c)
 		return;
 	if (c->nth == 4) {	/* the index of a place that was not asked */
 		fake_send_watched(c, f.id, 1, 0x30);
+		fake_drain(c);
 		return;
 	}
 	fake_send_watched(c, f.id, 0, 0x10);
@@ -388,8 +390,9 @@ script_nonsense(struct fake_conn *c)
 		fake_send_error(c, 0, ERR_BUSY, "too many connections");
 	} else {
 		fake_send_event(c, f.id, 0, MSG_REASON_CHANGED, 0x11);
-		fake_drain(c);
 	}
+	/* it is the client that hangs up */
+	fake_drain(c);
 }
 
 static void

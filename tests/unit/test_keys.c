@@ -84,6 +84,56 @@ __wrap_apikey_stamp(const char *path, struct apikey_stamp *ret_stamp)
 	*ret_stamp = last;
 }
 
+/* --- memory that runs out --- */
+
+static unsigned int fail_at;	/* the n-th from now, 0: none */
+static bool failed;
+
+void *__real_calloc(size_t n, size_t len);
+void *__wrap_calloc(size_t n, size_t len);
+char *__real_strdup(const char *s);
+char *__wrap_strdup(const char *s);
+int __real_secmem_copy(struct secmem *sm, const void *src, size_t len,
+    enum secmem_use use);
+int __wrap_secmem_copy(struct secmem *sm, const void *src, size_t len,
+    enum secmem_use use);
+int __real_secmem_alloc(struct secmem *sm, size_t len, enum secmem_use use);
+int __wrap_secmem_alloc(struct secmem *sm, size_t len, enum secmem_use use);
+
+static bool
+fails_now(void)
+{
+	if (fail_at == 0 || --fail_at != 0)
+		return false;
+	failed = true;
+	return true;
+}
+
+void *
+__wrap_calloc(size_t n, size_t len)
+{
+	return fails_now() ? NULL : __real_calloc(n, len);
+}
+
+char *
+__wrap_strdup(const char *s)
+{
+	return fails_now() ? NULL : __real_strdup(s);
+}
+
+int
+__wrap_secmem_copy(struct secmem *sm, const void *src, size_t len,
+    enum secmem_use use)
+{
+	return fails_now() ? ERR_NOMEM : __real_secmem_copy(sm, src, len, use);
+}
+
+int
+__wrap_secmem_alloc(struct secmem *sm, size_t len, enum secmem_use use)
+{
+	return fails_now() ? ERR_NOMEM : __real_secmem_alloc(sm, len, use);
+}
+
 /* --- fixture --- */
 
 struct fixture {
@@ -374,6 +424,77 @@ test_load_takes_the_first_that_can_be_read(void **state)
 	expect_log(3, "is empty");
 	keys_free(k);
 	keys_free(NULL);
+}
+
+static void
+test_all_gives_the_one_in_force_first(void **state)
+{
+	struct fixture *f = *state;
+	struct secmem all[3];
+	size_t n, i;
+
+	memset(all, 0, sizeof(all));
+	put(f, 0, NEW); /* not seen yet */
+	put(f, 1, OLD);
+	n = keys_all(f->keys, all, 3);
+	assert_int_equal(n, 2);
+	assert_memory_equal(secmem_bytes(&all[0]), OLD, strlen(OLD));
+	assert_memory_equal(secmem_bytes(&all[1]), NEW, strlen(NEW));
+	for (i = 0; i < n; i++)
+		secmem_free_bytes(&all[i]);
+	put(f, 0, NULL);
+	put(f, 1, THIRD);
+	assert_int_equal(keys_all(f->keys, all, 1), 1);
+	secmem_free_bytes(&all[0]);
+	assert_int_equal(keys_all(f->keys, all, 0), 0);
+	assert_int_equal(keys_all(f->keys, all, 3), 2);
+	assert_memory_equal(secmem_bytes(&all[1]), THIRD, strlen(THIRD));
+	secmem_free_bytes(&all[0]);
+	secmem_free_bytes(&all[1]);
+	assert_int_equal(log_lines, 0);
+}
+
+/* What another run left was read with the second file's key. */
+static void
+test_use_puts_it_in_force_and_the_first_file_has_to_prove(void **state)
+{
+	struct fixture *f = *state;
+	struct secmem key = {NULL, 0};
+
+	have(f, 1);
+	put(f, 1, THIRD);
+	assert_int_equal(secmem_copy(&key, THIRD, strlen(THIRD),
+	    SECMEM_LIBRARY), 0);
+	assert_int_equal(keys_use(f->keys, &key), 0);
+	secmem_free_bytes(&key);
+	assert_true(in_force(f, THIRD));
+	fake_time_run();
+	f->taken = 1; /* one key was set without */
+	(void)question(f, OLD);
+	fake_upstream_serve(&f->fu);
+	assert_true(in_force(f, OLD));
+	assert_int_equal(f->dropped, 0);
+	/* the one that is in force already */
+	assert_int_equal(keys_use(f->keys, keys_in_force(f->keys)), 0);
+	assert_int_equal(f->fu.keys_set, 2);
+}
+
+static void
+test_check_wants_one_that_can_be_read(void **state)
+{
+	struct fixture *f = *state;
+	char why[200];
+
+	assert_int_equal(keys_check(f->list, why, sizeof(why)), 0);
+	put(f, 1, NEW);
+	put(f, 0, NULL);
+	assert_int_equal(keys_check(f->list, why, sizeof(why)), 0);
+	put(f, 1, "two words");
+	assert_int_equal(keys_check(f->list, why, sizeof(why)),
+	    ERR_NOT_FOUND);
+	assert_non_null(strstr(why, "no such file"));
+	assert_non_null(strstr(why, f->paths[0]));
+	assert_int_equal(log_lines, 0);
 }
 
 static void
@@ -1147,6 +1268,65 @@ test_read_with_the_old_key_is_made_again(void **state)
 	assert_false(is_cached(f, "s-2"));
 }
 
+/* The n-th allocation fails: then it is later that the new key takes over. */
+static void
+test_each_allocation_may_fail(void **state)
+{
+	struct fixture *f = *state;
+	const char *next;
+	unsigned int n;
+
+	have(f, 1);
+	for (n = 1; n == 1 || failed; n++) {
+		assert_true(n < 100);
+		forget_log();
+		failed = false;
+		next = n % 2 == 1 ? NEW : OLD;
+		put(f, 0, next);
+		fail_at = n;
+		(void)keys_reload(f->keys, f->list);
+		fake_upstream_serve(&f->fu);
+		fail_at = 0;
+		fake_upstream_pass(&f->fu, 20 * SECOND);
+		if (!in_force(f, next))
+			fail_msg("%u: %s", n, logged);
+		assert_true(is_cached(f, "s-1"));
+	}
+	assert_in_range(n, 8, 40);
+	/* and at the start */
+	failed = true;
+	for (n = 1; failed; n++) {
+		struct keys *k;
+
+		assert_true(n < 100);
+		failed = false;
+		fail_at = n;
+		k = keys_new(NULL, f->list);
+		fail_at = 0;
+		assert_int_equal(k == NULL, failed);
+		keys_free(k);
+	}
+}
+
+static void
+test_use_without_memory_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct secmem key = {NULL, 0};
+
+	assert_int_equal(secmem_copy(&key, THIRD, strlen(THIRD),
+	    SECMEM_LIBRARY), 0);
+	for (fail_at = 1; fail_at <= 2; fail_at++) {
+		unsigned int n = fail_at;
+
+		assert_int_equal(keys_use(f->keys, &key), ERR_NOMEM);
+		assert_true(in_force(f, OLD));
+		fail_at = n;
+	}
+	fail_at = 0;
+	secmem_free_bytes(&key);
+}
+
 static void
 test_free_in_the_middle_of_a_proof(void **state)
 {
@@ -1175,6 +1355,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_load_takes_the_first_that_can_be_read, set_up_two),
+		TEST(test_check_wants_one_that_can_be_read, set_up_two),
+		TEST(test_all_gives_the_one_in_force_first, set_up_two),
+		TEST(test_use_puts_it_in_force_and_the_first_file_has_to_prove,
+		    set_up_two),
 		TEST(test_new_without_timers_is_none, set_up),
 		TEST(test_same_tenant_takes_over_and_keeps_the_cache, set_up),
 		TEST(test_nothing_is_asked_while_nothing_changes, set_up),
@@ -1217,6 +1401,8 @@ main(void)
 		TEST(test_key_that_took_over_is_not_taken_for_refused,
 		    set_up_two),
 		TEST(test_read_with_the_old_key_is_made_again, set_up),
+		TEST(test_each_allocation_may_fail, set_up),
+		TEST(test_use_without_memory_changes_nothing, set_up),
 		TEST(test_free_in_the_middle_of_a_proof, set_up),
 	};
 
