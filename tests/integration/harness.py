@@ -250,8 +250,17 @@ class Sandbox:
     def hits(self, fault_id):
         return next(f["hits"] for f in self.faults() if f["id"] == fault_id)
 
-    def clear(self):
-        self.control("DELETE", "/faults")
+    def clear(self, release=True):
+        """release=False: what hangs goes on hanging."""
+        self.control("DELETE", "/faults" if release
+                     else "/faults?release=false")
+
+    def set_ahead(self, seconds):
+        """The service's clock against the machine's."""
+        self.control("PUT", "/clock", {"aheadMs": round(seconds * 1000)})
+
+    def set_rate_limit(self, per_minute):
+        self.control("PUT", "/rate-limit", {"perMinute": per_minute})
 
     def forget(self):
         """Count from here."""

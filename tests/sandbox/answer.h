@@ -7,7 +7,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#define ANSWER_MAX_HEADERS 4
+#define ANSWER_MAX_HEADERS 8
 #define ANSWER_JSON "application/json; charset=utf-8"
 
 struct answer_header {
