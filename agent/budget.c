@@ -4,6 +4,11 @@
 
 #include <string.h>
 
+/*
+ * One who has sent fewer in a minute learns nothing from a 429 but to pause:
+ * others use the key too, or it was a hiccup.
+ */
+#define BUDGET_LEARN_MIN 30
 /* A limit learnt from a 429 alone: tried a little higher now and then. */
 #define BUDGET_RAISE_MS 60000
 #define BUDGET_RAISE_SHIFT 3
@@ -93,6 +98,8 @@ budget_refused(struct budget *b, uint64_t now_boot_ms)
 		b->remaining = 0;
 		return;
 	}
+	if (used < BUDGET_LEARN_MIN)
+		return;
 	if (b->limit == 0 || used < b->limit)
 		b->limit = used;
 	b->limit_boot_ms = now_boot_ms;

@@ -21,6 +21,7 @@ struct cache {
 	size_t count;		/* entries of all kinds */
 	struct cache_lru lru;	/* least recently read first */
 	struct heap due;	/* by due_boot_ms */
+	struct heap parked;	/* waiting for a listing, in no order */
 	struct heap expiry;	/* by expiry_wall_ms */
 	struct cache_stats stats;
 	void (*watcher)(void *arg, const struct cache_entry *e,
@@ -70,6 +71,7 @@ cache_new(const struct cache_config *cfg)
 	hash_key_init(&c->hash_key);
 	TAILQ_INIT(&c->lru);
 	heap_init(&c->due, cache_due_moved);
+	heap_init(&c->parked, cache_due_moved);
 	heap_init(&c->expiry, cache_expiry_moved);
 	cache_configure(c, cfg);
 	return c;
@@ -85,6 +87,7 @@ cache_free(struct cache *c)
 	while ((e = TAILQ_FIRST(&c->lru)) != NULL)
 		cache_drop(c, e);
 	heap_done(&c->due);
+	heap_done(&c->parked);
 	heap_done(&c->expiry);
 	free(c->buckets);
 	free(c);
@@ -220,6 +223,44 @@ cache_get(struct cache *c, const struct cache_key *key, const struct now *now)
 	return e;
 }
 
+void
+cache_unpark(struct cache *c, struct cache_entry *e)
+{
+	if (!e->parked)
+		return;
+	heap_remove(&c->parked, e->due_slot);
+	e->parked = false;
+	e->due_slot = CACHE_NOT_IN_HEAP;
+}
+
+int
+cache_park(struct cache *c, struct cache_entry *e)
+{
+	if (e->parked)
+		return 0;
+	if (heap_reserve(&c->parked, c->parked.count + 1) != 0)
+		return ERR_NOMEM;
+	if (e->due_slot != CACHE_NOT_IN_HEAP)
+		heap_remove(&c->due, e->due_slot);
+	e->parked = true;
+	heap_insert(&c->parked, e, 0);
+	return 0;
+}
+
+struct cache_entry *
+cache_parked(const struct cache *c)
+{
+	return heap_first(&c->parked, NULL);
+}
+
+bool
+cache_wants_reread(const struct cache *c, const struct cache_entry *e,
+    const struct now *now)
+{
+	(void)c;
+	return (int64_t)(now->boot_ms - e->reread_boot_ms) >= 0;
+}
+
 static void
 cache_unlink(struct cache *c, struct cache_entry *e)
 {
@@ -229,6 +270,7 @@ cache_unlink(struct cache *c, struct cache_entry *e)
 		pos = &(*pos)->chain;
 	*pos = e->chain;
 	TAILQ_REMOVE(&c->lru, e, lru);
+	cache_unpark(c, e);
 	if (e->due_slot != CACHE_NOT_IN_HEAP)
 		heap_remove(&c->due, e->due_slot);
 	if (e->expiry_slot != CACHE_NOT_IN_HEAP)
@@ -271,6 +313,7 @@ cache_drop(struct cache *c, struct cache_entry *e)
 static void
 cache_set_due(struct cache *c, struct cache_entry *e, uint64_t due_boot_ms)
 {
+	cache_unpark(c, e);
 	e->due_boot_ms = due_boot_ms;
 	if (e->due_slot == CACHE_NOT_IN_HEAP)
 		heap_insert(&c->due, e, (int64_t)due_boot_ms);
@@ -507,6 +550,9 @@ cache_install(struct cache *c, struct cache_entry *e, struct object *o,
 		cache_expire(e, now);
 	e->expired_reads = e->expired ? reads : 0;
 	cache_account(c, e, true);
+	e->reread_boot_ms = now->boot_ms + (e->reread_boot_ms == 0
+	    ? (uint64_t)rnd * (c->cfg.reread_interval_ms >> 16) >> 16
+	    : cache_jittered(c->cfg.reread_interval_ms, rnd));
 	cache_set_due(c, e, now->boot_ms + cache_interval(c, e, rnd));
 	cache_schedule_expiry(c, e, rnd, now);
 	if (ret_changed != NULL)

@@ -83,7 +83,8 @@ struct cache_entry {
 					 * before the boot */
 	unsigned int expired_reads;	/* confirmed since, still expired */
 	bool kept;			/* preload: never evicted */
-	bool on_listing;		/* fetch's: a listing is to revalidate it */
+	bool parked;		/* waits for a listing: due_slot is its place
+				 * among those, not in the due heap */
 	unsigned int watchers;		/* watch's: while not 0, neither idle
 					 * nor evicted */
 	void *job;			/* fetch's, while it reads this */
@@ -175,6 +176,23 @@ int cache_install(struct cache *c, struct cache_entry *e, struct object *o,
  */
 void cache_confirm(struct cache *c, struct cache_entry *e,
     uint64_t sent_boot_ms, uint64_t due_boot_ms, const struct now *now);
+
+/*
+ * Is its next refresh to be a read by its id, whatever a listing says?  That
+ * comes every reread_interval.
+ */
+bool cache_wants_reread(const struct cache *c, const struct cache_entry *e,
+    const struct now *now);
+
+/*
+ * e, which cache_next_due() gave out, waits for a listing.  Whatever is
+ * installed, confirmed or failed for it ends that.  Returns 0 or ERR_NOMEM.
+ */
+int cache_park(struct cache *c, struct cache_entry *e);
+/* It waits no longer; it is not due either until something happens to it. */
+void cache_unpark(struct cache *c, struct cache_entry *e);
+/* One that waits, or NULL. */
+struct cache_entry *cache_parked(const struct cache *c);
 
 /*
  * When to refresh next what was confirmed now, on this host's phase: at most

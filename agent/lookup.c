@@ -29,6 +29,7 @@ lookup_init_listing(struct lookup *lk, const struct fetch_query *q,
 	lk->only_if_cached = q->only_if_cached;
 	lk->fresh = q->fresh;
 	lk->patient = q->patient;
+	lk->preload = q->preload;
 	lk->since = since;
 	lk->by_name = lk->read_by_name = false;
 	lk->tried_id = lk->relist = lk->relisted = false;
@@ -201,6 +202,10 @@ lookup_unknown(struct lookup *lk, const struct lookup_in *in,
 		return LOOKUP_READ;
 	}
 	if (lk->only_if_cached) {
+		/* no id, as the service said, and no name */
+		if (lk->tried_id &&
+		    names_listing(in->names, lk->kind) != NULL)
+			return lookup_not_found(lk, result);
 		lookup_fail(result, ERR_UPSTREAM_UNAVAILABLE,
 		    "it is not cached, and the service was not to be asked");
 		return LOOKUP_DONE;

@@ -66,23 +66,36 @@ test_429_teaches_the_limit(void **state)
 }
 
 static void
+test_429_after_few_teaches_nothing(void **state)
+{
+	struct budget b;
+
+	(void)state;
+	budget_init(&b);
+	send_many(&b, 30, 1000);
+	budget_refused(&b, 1000);
+	assert_int_equal(b.limit, 0);
+	assert_int_equal(budget_wait_ms(&b, BUDGET_PRELOAD, 1000), 0);
+}
+
+static void
 test_each_share_leaves_room_for_those_before_it(void **state)
 {
 	struct budget b;
 
 	(void)state;
 	budget_init(&b);
-	send_many(&b, 17, 1000);
+	send_many(&b, 65, 1000);
 	budget_refused(&b, 1000);
-	assert_int_equal(b.limit, 16);
+	assert_int_equal(b.limit, 64);
 	budget_used(&b, 61000);
-	send_many(&b, 10, 61000);
+	send_many(&b, 40, 61000);
 	assert_true(budget_wait_ms(&b, BUDGET_PRELOAD, 61000) > 0);
 	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 61000), 0);
-	send_many(&b, 2, 61000);
+	send_many(&b, 8, 61000);
 	assert_true(budget_wait_ms(&b, BUDGET_REFRESH, 61000) > 0);
 	assert_int_equal(budget_wait_ms(&b, BUDGET_EXPIRY, 61000), 0);
-	send_many(&b, 2, 61000);
+	send_many(&b, 8, 61000);
 	assert_true(budget_wait_ms(&b, BUDGET_EXPIRY, 61000) > 0);
 	assert_int_equal(budget_wait_ms(&b, BUDGET_CALLER, 61000), 0);
 }
@@ -154,6 +167,7 @@ main(void)
 		cmocka_unit_test(test_nothing_known_holds_nothing_back),
 		cmocka_unit_test(test_what_was_sent_counts_for_a_minute),
 		cmocka_unit_test(test_429_teaches_the_limit),
+		cmocka_unit_test(test_429_after_few_teaches_nothing),
 		cmocka_unit_test(
 		    test_each_share_leaves_room_for_those_before_it),
 		cmocka_unit_test(

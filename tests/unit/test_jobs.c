@@ -714,23 +714,23 @@ test_budget_is_learnt_from_a_429(void **state)
 	struct fixture *f = *state;
 	unsigned int i;
 
-	for (i = 0; i < 17; i++) {
+	for (i = 0; i < 41; i++) {
 		(void)begin(f, i, true);
 		fake_time_run();
-		answer(f, i, i < 16 ? 200 : 429);
+		answer(f, i, i < 40 ? 200 : 429);
 	}
-	assert_int_equal(stats_of(f).budget, 16);
-	assert_int_equal(stats_of(f).budget_used, 17);
+	assert_int_equal(stats_of(f).budget, 40);
+	assert_int_equal(stats_of(f).budget_used, 41);
 	fake_time_pass(1000);
-	(void)begin(f, 20, false);
+	(void)begin(f, 50, false);
 	fake_time_run();
 	assert_int_equal(stats_of(f).queued, 1);
-	(void)begin(f, 21, true);
+	(void)begin(f, 51, true);
 	fake_time_run();
-	answer(f, 21, 200);
+	answer(f, 51, 200);
 	/* a minute later, most of what was sent does not count any more */
 	fake_time_pass(60000);
-	answer(f, 20, 200);
+	answer(f, 50, 200);
 	jobs_key_changed(f->js);
 	assert_int_equal(stats_of(f).budget, 0);
 }

@@ -40,6 +40,17 @@ no_state(void *arg)
 	(void)arg;
 }
 
+static bool
+no_page(void *arg, enum ref_kind kind, const struct upstream_page *page,
+    uint64_t asked_boot_ms)
+{
+	(void)arg;
+	(void)kind;
+	(void)page;
+	(void)asked_boot_ms;
+	return true;
+}
+
 static void
 no_names(void *arg, enum ref_kind kind, const struct upstream_answer *answer)
 {
@@ -68,7 +79,8 @@ set_up(void **state)
 	fake_upstream_init(&f->fu);
 	f->js = jobs_new(NULL, &f->fu.up, 4, &hooks);
 	f->cache = cache_new(&cfg);
-	f->names = f->js != NULL ? names_new(f->js, no_names, NULL) : NULL;
+	f->names = f->js != NULL ? names_new(f->js, no_page, no_names,
+	    NULL) : NULL;
 	assert_true(f->cache != NULL && f->names != NULL);
 	f->in = (struct lookup_in){
 		.cache = f->cache, .names = f->names,
