@@ -28,7 +28,9 @@ def q(name):
 
 class Rows(Case):
     STEERED = True
-    CONF = {"cache": {"refresh-interval": None}}    # the default
+    # the defaults
+    CONF = {"cache": {"refresh-interval": None},
+            "upstream": {"request-timeout": None, "connect-timeout": None}}
 
     def pass_(self, seconds):
         self.clock.pass_(seconds)
@@ -595,6 +597,29 @@ class Row05Recovery(Rows):
         self.clock.patience = HASTY
         self.come_back(lambda: self.sandbox.fault("*", action="hang"),
                        lambda: self.sandbox.clear(release=False))
+
+    def test_row_05_uncached_is_readable_within_20_s_after_a_hang(self):
+        """Who asks after the return does not share the fate of a request
+        that was sent before it and will never be answered."""
+        self.start(None, {"secrets": [
+            secret("by-id"), secret("by-name", "db/by-name")]})
+        self.clock.patience = HASTY
+        for outage in (2, 300):
+            with self.subTest(outage):
+                self.helper("purge", "--all")
+                self.sandbox.fault("*", action="hang")
+                passed = 0
+                while passed < outage:      # callers come all the time
+                    for name in ("by-id", "db/by-name"):
+                        r = self.helper("get", name, "--timeout", "100ms")
+                        self.assertIn(r.status, (6, 7))
+                    step = max(1, outage // 30)
+                    self.pass_(step)
+                    passed += step
+                self.sandbox.clear(release=False)
+                self.pass_(20)
+                for name in ("by-id", "db/by-name"):
+                    self.get(name, "--timeout", "2s")
 
     def test_row_05_probes_1_s_apart_then_15(self):
         self.begin(20)

@@ -3,7 +3,7 @@
  * libagent.la, these definitions win over those of agent/clock.c,
  * agent/timers.c and agent/walltimer.c, so that hours pass in milliseconds
  * and nothing sleeps.  For curl and libevent, which have clocks of their own,
- * clock_gettime() is replaced too, and curl's transfers are watched.
+ * clock_gettime() and time() are replaced too, and curl's transfers are watched.
  *
  * The test writes what it wants into a small file that both have mapped
  * (struct steered below; tests/integration/harness.py, class Clock):
@@ -155,6 +155,18 @@ clock_gettime(clockid_t id, struct timespec *ts)
 		ts->tv_sec--;
 	}
 	return 0;
+}
+
+/* curl's memory of addresses and the validity of certificates go by this. */
+__attribute__((visibility("default"))) time_t
+time(time_t *ret)
+{
+	struct timespec ts = { .tv_sec = 0 };
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	if (ret != NULL)
+		*ret = ts.tv_sec;
+	return ts.tv_sec;
 }
 
 static int64_t
