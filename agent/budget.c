@@ -62,6 +62,7 @@ budget_sent(struct budget *b, uint64_t now_boot_ms)
 	}
 	if (b->remaining > 0)
 		b->remaining--;
+	b->last_boot_ms = now_boot_ms;
 }
 
 uint64_t
@@ -138,6 +139,22 @@ budget_until(const struct budget *b, uint64_t allowed, uint64_t now_boot_ms)
 	return (uint64_t)BUDGET_SECONDS * 1000;
 }
 
+/* By what the service told, while that holds. */
+static uint64_t
+budget_told_wait_ms(const struct budget *b, uint64_t reserve,
+    uint64_t now_boot_ms)
+{
+	uint64_t left = b->reset_boot_ms - now_boot_ms, gap, since;
+
+	if (b->remaining <= reserve)
+		return left;
+	if (b->remaining >= b->limit / 2)
+		return 0;
+	gap = left / (b->remaining - reserve);
+	since = now_boot_ms - b->last_boot_ms;
+	return since < gap ? gap - since : 0;
+}
+
 uint64_t
 budget_wait_ms(struct budget *b, enum budget_share share, uint64_t now_boot_ms)
 {
@@ -149,8 +166,7 @@ budget_wait_ms(struct budget *b, enum budget_share share, uint64_t now_boot_ms)
 		return 0;
 	reserve = b->limit * budget_reserve[share] / 16;
 	if (b->reset_boot_ms != 0)
-		return b->remaining > reserve ? 0
-		    : b->reset_boot_ms - now_boot_ms;
+		return budget_told_wait_ms(b, reserve, now_boot_ms);
 	allowed = b->limit - reserve;
 	if (allowed == 0)
 		allowed = 1;

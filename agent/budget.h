@@ -24,6 +24,7 @@ struct budget {
 	/* the service's own account, until reset_boot_ms */
 	uint64_t remaining;
 	uint64_t reset_boot_ms;	/* 0: none */
+	uint64_t last_boot_ms;	/* when something was sent last */
 };
 
 /* What a request is for; each leaves room for those before it. */
@@ -49,7 +50,11 @@ void budget_refused(struct budget *b, uint64_t now_boot_ms);
 /* Another key: nothing is known of it. */
 void budget_forget(struct budget *b);
 
-/* Milliseconds until such a request may be sent; 0: now. */
+/*
+ * Milliseconds until such a request may be sent; 0: now.  Where the service
+ * tells that more than half is used, the rest is spread until its reset: who
+ * shares the key gets some of it too.
+ */
 uint64_t budget_wait_ms(struct budget *b, enum budget_share share,
     uint64_t now_boot_ms);
 

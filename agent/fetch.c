@@ -12,6 +12,7 @@
 #include "hash.h"
 #include "revalidate.h"
 #include "timers.h"
+#include "walltimer.h"
 
 #define FETCH_RETRY_BASE_MS 1000
 #define FETCH_RETRY_MAX_MS 15000	/* as the breaker's probes */
@@ -23,12 +24,12 @@
 #define FETCH_PROBE_JITTER_SHIFT 3
 #define FETCH_DUE_AT_ONCE 256		/* then other events get their turn */
 #define FETCH_ROOM_BYTES (1u << 20)	/* evicted when the arena is full */
-#define FETCH_WALL_CHECK_MS 1000	/* the wall clock may have been set */
 
 static void fetch_continue(struct fetch_wait *w, const struct now *now);
 static void fetch_due_cb(void *arg);
 static void fetch_deliver_cb(void *arg);
 static void fetch_grace_cb(void *arg);
+static void fetch_wall_cb(void *arg, bool stepped);
 static void fetch_names_cb(void *arg, enum ref_kind kind,
     const struct upstream_answer *answer);
 static bool fetch_page_cb(void *arg, enum ref_kind kind,
@@ -62,6 +63,7 @@ fetch_new(struct event_base *base, struct upstream *up,
 		.settled = fetch_settled,
 	};
 	struct fetch *f;
+	struct now now;
 
 	f = calloc(1, sizeof(*f));
 	if (f == NULL)
@@ -83,10 +85,15 @@ fetch_new(struct event_base *base, struct upstream *up,
 	    &value_hooks)) == NULL ||
 	    (f->due = timer_new(base, fetch_due_cb, f)) == NULL ||
 	    (f->deliver = timer_new(base, fetch_deliver_cb, f)) == NULL ||
-	    (f->grace = timer_new(base, fetch_grace_cb, f)) == NULL) {
+	    (f->grace = timer_new(base, fetch_grace_cb, f)) == NULL ||
+	    (f->wall = walltimer_new(base, fetch_wall_cb, f)) == NULL) {
 		fetch_free(f);
 		return NULL;
 	}
+	/* only to be told of steps: the moments themselves are in f->due */
+	walltimer_set(f->wall, INT64_MAX);
+	clock_read(&now);
+	f->can_judge = cache_can_judge(f->cache, &now);
 	cache_set_watcher(f->cache, fetch_event, f);
 	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms,
 	    cfg->cache.refresh_lead_ms);
@@ -122,6 +129,7 @@ fetch_free(struct fetch *f)
 	timer_free(f->due);
 	timer_free(f->deliver);
 	timer_free(f->grace);
+	walltimer_free(f->wall);
 	free(f);
 }
 
@@ -132,6 +140,7 @@ fetch_configure(struct fetch *f, const struct fetch_config *cfg)
 	cache_configure(f->cache, &cfg->cache);
 	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms,
 	    cfg->cache.refresh_lead_ms);
+	jobs_set_max_in_flight(f->jobs, cfg->max_in_flight);
 }
 
 struct cache *
@@ -171,8 +180,40 @@ fetch_schedule(struct fetch *f, const struct now *now)
 	if (wait == UINT64_MAX)
 		timer_stop(f->due);
 	else
-		timer_set(f->due, wait < FETCH_WALL_CHECK_MS
-		    ? wait : FETCH_WALL_CHECK_MS);
+		timer_set(f->due, wait);
+}
+
+/* Can expiry be judged now, where it could not, or the reverse? */
+static void
+fetch_judge(struct fetch *f, const struct now *now)
+{
+	bool can = cache_can_judge(f->cache, now);
+
+	if (can == f->can_judge)
+		return;
+	f->can_judge = can;
+	if (f->hooks.judging != NULL)
+		f->hooks.judging(f->hooks.arg, can);
+}
+
+/*
+ * The wall clock was set, or the machine slept, which timers do not notice:
+ * what has come due meanwhile is due now.
+ */
+static void
+fetch_wall_cb(void *arg, bool stepped)
+{
+	struct fetch *f = arg;
+	struct now now;
+
+	if (!stepped)
+		return;
+	clock_read(&now);
+	fetch_judge(f, &now);
+	if (f->unauthorized)
+		timer_set(f->grace, f->grace_until_boot_ms > now.boot_ms
+		    ? f->grace_until_boot_ms - now.boot_ms : 0);
+	fetch_due_cb(f);
 }
 
 static uint64_t
@@ -268,7 +309,7 @@ reading_send(struct reading *rd)
 	const struct upstream_request req = {
 		.op = e->kind == REF_SECRET ? UPSTREAM_READ_SECRET
 		    : UPSTREAM_READ_KEY,
-		.id = { .p = (const uint8_t *)e->id, .len = e->id_len },
+		.id = cache_id(e),
 		.version = e->version,
 		.format = e->format,
 	};
@@ -338,8 +379,7 @@ fetch_drop_sibling(void *arg, struct cache_entry *e)
 	struct fetch_drop *d = arg;
 
 	if (e == d->cause || e->kind != d->cause->kind ||
-	    e->id_len != d->cause->id_len ||
-	    memcmp(e->id, d->cause->id, e->id_len) != 0)
+	    !cache_has_id(e, cache_id(d->cause)))
 		return true;
 	if (e->job != NULL || e->kept || e->watchers > 0)
 		cache_clear(d->f->cache, e, d->now);
@@ -757,6 +797,7 @@ fetch_heard(void *arg, int64_t date_ms)
 
 	clock_read(&now);
 	cache_set_wall_floor(f->cache, date_ms, &now);
+	fetch_judge(f, &now);
 }
 
 static void
@@ -776,6 +817,8 @@ fetch_state_changed(void *arg)
 		fetch_schedule(f, &now);
 	} else if (stats.state == JOBS_UNAUTHORIZED && !f->unauthorized) {
 		f->unauthorized = true;
+		f->grace_until_boot_ms = now.boot_ms +
+		    f->cfg.unauthorized_grace_ms;
 		timer_set(f->grace, f->cfg.unauthorized_grace_ms);
 	}
 	f->hooks.state_changed(f->hooks.arg);

@@ -27,8 +27,7 @@ fetch_match_text(void *arg, struct cache_entry *e)
 
 	if (e->kind != m->ref->kind)
 		return true;
-	if (e->id_len == m->ref->name.len &&
-	    memcmp(e->id, m->ref->name.p, e->id_len) == 0 &&
+	if (cache_has_id(e, m->ref->name) &&
 	    (m->by_id == NULL || e->object != NULL))
 		m->by_id = e;
 	if (e->object != NULL) {
@@ -81,8 +80,7 @@ fetch_identify(struct fetch *f, const struct ref *ref,
 		m.by_id = m.by_name;
 	if (m.by_id == NULL)
 		return ERR_NOT_FOUND;
-	*ret_id = (struct view){ (const uint8_t *)m.by_id->id,
-	    m.by_id->id_len };
+	*ret_id = cache_id(m.by_id);
 	*ret_name = m.by_id->object != NULL ? object_name(m.by_id->object)
 	    : (struct view){ NULL, 0 };
 	return 0;
@@ -123,8 +121,8 @@ fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text)
 	return e != NULL && e->negative_error != ERR_NOT_FOUND;
 }
 
-void
-fetch_keep(struct fetch *f, const struct ref *ref)
+static void
+fetch_set_kept(struct fetch *f, const struct ref *ref, bool kept)
 {
 	struct view id, name;
 	struct cache_entry *e;
@@ -138,7 +136,19 @@ fetch_keep(struct fetch *f, const struct ref *ref)
 	key.id = id;
 	e = cache_find(f->cache, &key);
 	if (e != NULL)
-		e->kept = true;
+		e->kept = kept;
+}
+
+void
+fetch_keep(struct fetch *f, const struct ref *ref)
+{
+	fetch_set_kept(f, ref, true);
+}
+
+void
+fetch_release(struct fetch *f, const struct ref *ref)
+{
+	fetch_set_kept(f, ref, false);
 }
 
 /* --- dropping --- */
@@ -159,8 +169,7 @@ fetch_purge_entry(void *arg, struct cache_entry *e)
 	struct reading *rd = e->job;
 
 	if (p->ref != NULL && (e->kind != p->ref->kind ||
-	    e->id_len != p->id.len ||
-	    memcmp(e->id, p->id.p, p->id.len) != 0 ||
+	    !cache_has_id(e, p->id) ||
 	    (p->ref->version != 0 && e->version != p->ref->version)))
 		return true;
 	if (e->object != NULL || e->negative_error != ERR_AGAIN)
@@ -214,7 +223,7 @@ fetch_stand_times(struct fetch *f, const struct now *now,
     struct fetch_standing *st)
 {
 	const struct cache_entry *e = st->entry;
-	uint64_t left;
+	uint64_t left, due_boot_ms = cache_due_boot_ms(f->cache, e);
 
 	st->age_ms = cache_age(e, now);
 	st->usable_ms = f->cfg.cache.max_stale_ms > st->age_ms
@@ -226,11 +235,11 @@ fetch_stand_times(struct fetch *f, const struct now *now,
 		if (left < st->usable_ms)
 			st->usable_ms = left;
 	}
-	if (e->job != NULL)
+	if (e->job != NULL || e->parked)
 		st->next_refresh_ms = 0;
-	else if (e->due_slot != CACHE_NOT_IN_HEAP)
-		st->next_refresh_ms = e->due_boot_ms > now->boot_ms
-		    ? e->due_boot_ms - now->boot_ms : 0;
+	else if (due_boot_ms != UINT64_MAX)
+		st->next_refresh_ms = due_boot_ms > now->boot_ms
+		    ? due_boot_ms - now->boot_ms : 0;
 }
 
 void

@@ -20,6 +20,7 @@
 #define JOBS_RETRY_BASE_MS 100
 #define JOBS_RETRY_MAX_MS 1000
 #define JOBS_HOLD_DEFAULT_MS 1000 /* a 429 that does not say how long */
+#define JOBS_HOLD_SPREAD 4	/* what is due waits up to 1/4 longer */
 #define JOBS_LINGERING_MAX 4	/* given up as probes, but left to run */
 
 const unsigned int jobs_latency_ms[JOBS_LATENCIES - 1] = {
@@ -153,6 +154,13 @@ jobs_free(struct jobs *js)
 	timer_free(js->pump);
 	timer_free(js->patience);
 	free(js);
+}
+
+void
+jobs_set_max_in_flight(struct jobs *js, unsigned int max_in_flight)
+{
+	js->max_in_flight = max_in_flight;
+	timer_set(js->pump, 0);
 }
 
 uint64_t
@@ -394,6 +402,10 @@ jobs_note_held(struct jobs *js, const struct upstream_answer *answer,
 
 	if (now_boot_ms + wait > *until)
 		*until = now_boot_ms + wait;
+	/* all who share the key were told the same: not all at once then */
+	wait += hash_random() % (wait / JOBS_HOLD_SPREAD + 1);
+	if (now_boot_ms + wait > js->due_held_boot_ms)
+		js->due_held_boot_ms = now_boot_ms + wait;
 }
 
 static enum jobs_outcome

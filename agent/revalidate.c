@@ -10,6 +10,11 @@
 #include "msg.h"
 #include "timers.h"
 
+/*
+ * A read by its id tells more than a row, as that this key may not read this
+ * one secret any more: a listing has to save so many requests.
+ */
+#define REVALIDATE_WORTH 10
 /* How long a listing that is of no use is not tried again, in intervals. */
 #define REVALIDATE_PAUSE_INTERVALS 12
 /* So many listings in a row that contradict the reads, and none is trusted. */
@@ -94,14 +99,15 @@ revalidate_give_up(struct revalidate *r, enum revalidate_use why,
 	    REVALIDATE_PAUSE_INTERVALS * r->interval_ms;
 }
 
-/* Does a listing need fewer requests than reading each? */
+/* Does a listing need sufficiently fewer requests than reading each? */
 static bool
 revalidate_pays(const struct revalidate *r)
 {
 	struct cache_stats stats;
 
 	cache_get_stats(r->cache, &stats);
-	return stats.secrets > (r->pages > 0 ? r->pages : 1);
+	return stats.secrets > (r->pages > 0 ? r->pages : 1) +
+	    REVALIDATE_WORTH;
 }
 
 /* Is it to expire soon, or has it?  Then it is not left to many pages. */

@@ -1,8 +1,9 @@
 /*
  * Refreshes by listing: one page of it tells version, updatedAt, expiresAt and
  * isActive of up to 200 secrets, so that only those that changed are read by
- * their id.  Chosen where it needs fewer requests than reading each; where the
- * key may not list, or the rows lack those members, each is read as ever.
+ * their id.  Chosen where it saves requests (more than ten an interval: a read
+ * by id tells more than a row, as that this one may not be read any more).
+ * Where the key may not list, or the rows lack those members, each is read as ever.
  *
  * A due entry that is left to the listing is parked in the cache.  Nobody
  * waits for it: a caller that wants it newer reads it by itself.

@@ -3,7 +3,8 @@
  * libagent.la, these definitions win over those of agent/clock.c,
  * agent/timers.c and agent/walltimer.c, so that hours pass in milliseconds
  * and nothing sleeps.  For curl and libevent, which have clocks of their own,
- * clock_gettime() and time() are replaced too, and curl's transfers are watched.
+ * clock_gettime() and time() are replaced too, and curl's transfers are
+ * watched.
  *
  * The test writes what it wants into a small file that both have mapped
  * (struct steered below; tests/integration/harness.py, class Clock):
@@ -39,15 +40,7 @@
 
 #include "clock.h"
 #include "timers.h"
-#if __has_include("walltimer.h")
 #include "walltimer.h"
-#else
-typedef void walltimer_cb(void *arg, bool stepped);
-struct walltimer *walltimer_new(struct event_base *, walltimer_cb *, void *);
-void walltimer_free(struct walltimer *);
-void walltimer_set(struct walltimer *, int64_t);
-void walltimer_stop(struct walltimer *);
-#endif
 
 #define STEERED_ENV "QAPI_STEERED_TIME"
 #define STEERED_MAGIC UINT64_C(0x716170692d636c6b)
@@ -374,7 +367,9 @@ fire_one(void)
 	    w->at_wall_ms > read_ms(CLOCK_REALTIME)))
 		return false;
 	stepped = w->stepped;
-	w->armed = w->stepped = false;
+	w->stepped = false;
+	if (!stepped)
+		w->armed = false;
 	w->cb(w->arg, stepped);
 	return true;
 }
@@ -568,8 +563,7 @@ walltimer_free(struct walltimer *w)
 void
 walltimer_set(struct walltimer *w, int64_t wall_ms)
 {
-	w->armed = true;
-	w->stepped = false;
+	w->armed = true; /* a step that was not told yet still is */
 	w->at_wall_ms = wall_ms;
 	if (wall_ms <= read_ms(CLOCK_REALTIME))
 		tick_in(0);

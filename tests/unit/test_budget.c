@@ -129,8 +129,12 @@ test_what_the_service_tells_counts_until_its_reset(void **state)
 	(void)state;
 	budget_init(&b);
 	budget_told(&b, &rate, 5000);
+	/* two are left besides the reserve, for the 10 s */
 	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 5000), 0);
-	send_many(&b, 2, 5000);
+	send_many(&b, 1, 5000);
+	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 6000), 8000);
+	assert_int_equal(budget_wait_ms(&b, BUDGET_CALLER, 6000), 0);
+	send_many(&b, 1, 5000);
 	/* others use this key too: what we sent alone would be no reason */
 	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 6000), 9000);
 	assert_int_equal(budget_wait_ms(&b, BUDGET_EXPIRY, 6000), 0);

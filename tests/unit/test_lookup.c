@@ -139,7 +139,7 @@ expect_read(struct fixture *f, const char *id)
 {
 	assert_int_equal(next(f), LOOKUP_READ);
 	assert_non_null(f->entry);
-	assert_string_equal(f->entry->id, id);
+	assert_string_equal((const char *)cache_id(f->entry).p, id);
 }
 
 static void
@@ -185,7 +185,8 @@ listing_comes(struct fixture *f, int status)
 static void
 read_brings(struct fixture *f, const char *name)
 {
-	struct object *o = unit_object(REF_SECRET, f->entry->id, name, 1,
+	struct object *o = unit_object(REF_SECRET,
+	    (const char *)cache_id(f->entry).p, name, 1,
 	    MSG_NO_TIME, 4, 'v');
 
 	assert_int_equal(cache_install(f->cache, f->entry, o, 0, &fake_now,
