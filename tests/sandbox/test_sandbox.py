@@ -1473,10 +1473,10 @@ class Controls(Case):
             a = self.sb.control("GET", "/requests")
         self.assertEqual(a.json, {"total": 5, "byPath": {
             f"GET /api/v1/secrets/{s['id']}": 3, "GET /health": 1,
-            "GET /odd%20path": 1}})
+            "GET /odd%20path": 1}, "byStatus": {"200": 3, "404": 1, "500": 1}})
         self.assertEqual(self.sb.control("DELETE", "/requests").status, 204)
         self.assertEqual(self.sb.control("GET", "/requests").json,
-                         {"total": 0, "byPath": {}})
+                         {"total": 0, "byPath": {}, "byStatus": {}})
 
     def test_log(self):
         self.api("GET", "/secrets?page=1&x=%2C", headers={
