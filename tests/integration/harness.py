@@ -310,6 +310,7 @@ class Clock:
         """wall: what the wall clock says at the start, seconds since 1970."""
         self.path = os.path.join(directory, "clock")
         self.passed_ms = self.suspended_ms = self.stepped_ms = 0
+        self.settled_ms = 0     # of the first two: what is over
         self.patience = 0.25
         self.wish = 0
         self.running = None     # says whether somebody is there to answer
@@ -339,10 +340,11 @@ class Clock:
         deadline = time.monotonic() + timeout
         while self._done() != self.wish:
             if self.running is None or not self.running():
-                return
+                break
             if time.monotonic() > deadline:
                 raise AssertionError("the daemon's time does not go on")
             time.sleep(0.001)
+        self.settled_ms = self.passed_ms + self.suspended_ms
 
     def pass_(self, seconds):
         """Time goes by, as fast as what is due can be done."""
