@@ -300,10 +300,11 @@ class Clock:
 
     Each call returns when all that was due by then has run, and every request
     that came of it has been answered, or nothing has happened to it for
-    `patience` seconds of real time. Real time goes on beside.
+    `patience` seconds of real time. Real time goes on beside. Where clients
+    start requests all the while, `moment` bounds how long that can take.
     """
 
-    LAYOUT = struct.Struct("=QqqqQQQ")
+    LAYOUT = struct.Struct("=QqqqQQQQ")
     MAGIC = 0x716170692d636c6b
 
     def __init__(self, directory, wall=None):
@@ -312,6 +313,7 @@ class Clock:
         self.passed_ms = self.suspended_ms = self.stepped_ms = 0
         self.settled_ms = 0     # of the first two: what is over
         self.patience = 0.25
+        self.moment = 10        # real seconds for a passing one, at most
         self.wish = 0
         self.running = None     # says whether somebody is there to answer
         if wall is not None:
@@ -326,13 +328,13 @@ class Clock:
     def _write(self):
         head = self.LAYOUT.pack(
             self.MAGIC, self.passed_ms, self.suspended_ms, self.stepped_ms,
-            int(self.patience * 1000), 0, 0)
-        self.map[:40] = head[:40]
+            int(self.patience * 1000), int(self.moment * 1000), 0, 0)
+        self.map[:48] = head[:48]
         self.wish += 1
-        self.map[40:48] = struct.pack("=Q", self.wish)
+        self.map[48:56] = struct.pack("=Q", self.wish)
 
     def _done(self):
-        return struct.unpack("=Q", self.map[48:56])[0]
+        return struct.unpack("=Q", self.map[56:64])[0]
 
     def settle(self, timeout=60):
         """Let everything that is due run."""

@@ -46,6 +46,7 @@
 #define STEERED_MAGIC UINT64_C(0x716170692d636c6b)
 #define STEERED_TICK_US 2000	/* how soon a wish is noticed */
 #define TIMER_MAX_MS (24u * 3600 * 1000)
+#define STEERED_MOMENT_MS 1000
 /* So many at one moment before the loop gets a turn. */
 #define STEERED_BURST 1000
 /* curl has something to do at once and the loop does not call it: go on. */
@@ -57,7 +58,10 @@ struct steered {
 	int64_t pass_ms;
 	int64_t suspend_ms;
 	int64_t wall_ms;
-	uint64_t patience_ms;	/* real */
+	uint64_t patience_ms;	/* real, as the next */
+	uint64_t moment_ms;	/* no longer than this for a second of passing
+				 * time, should clients start requests all the
+				 * while */
 	uint64_t wish;		/* counts up after the above are written */
 	uint64_t done;		/* the wish that has come true */
 };
@@ -96,6 +100,8 @@ static struct event *tick;
 static CURLM *multi;
 static unsigned int transfers;
 static int64_t moved_ms;	/* real: when a transfer last moved */
+static int64_t moment_ms;	/* real: when the current second began */
+static int64_t moment_pass_ms;	/* what had passed by then */
 
 /* --- clocks --- */
 
@@ -384,12 +390,23 @@ fire(void)
 	return n > 0;
 }
 
+static void
+begin_moment(void)
+{
+	moment_ms = real_ms();
+	moment_pass_ms = pass_ms;
+}
+
 /* Steps of the wall clock and suspends happen at once. */
 static void
-take_steps(void)
+take_steps(uint64_t wish)
 {
+	static uint64_t seen;
 	struct walltimer *w;
 
+	if (wish != seen)
+		begin_moment();
+	seen = wish;
 	if (steered->suspend_ms == suspend_ms &&
 	    steered->wall_ms == wall_step_ms)
 		return;
@@ -412,6 +429,8 @@ take_time(void)
 	if (curl < step)
 		step = curl;
 	store(&pass_ms, pass_ms + (step > 0 ? step : 1));
+	if (pass_ms - moment_pass_ms >= STEERED_MOMENT_MS)
+		begin_moment();
 	/* or what is set from here on counts from the time before */
 	(void)event_base_update_cache_time(loop);
 }
@@ -434,6 +453,7 @@ static void
 tick_cb(evutil_socket_t fd, short what, void *arg)
 {
 	uint64_t wish;
+	bool fired;
 
 	(void)fd;
 	(void)what;
@@ -444,14 +464,17 @@ tick_cb(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	wish = __atomic_load_n(&steered->wish, __ATOMIC_ACQUIRE);
-	take_steps();
-	if (fire() || curl_is_due()) {
-		tick_in(0); /* sockets get their turn first */
-		return;
-	}
-	if (transfers_move()) {
-		tick_in(STEERED_TICK_US / 4);
-		return;
+	take_steps(wish);
+	fired = fire();
+	if (real_ms() - moment_ms < (int64_t)steered->moment_ms) {
+		if (fired || curl_is_due()) {
+			tick_in(0); /* sockets get their turn first */
+			return;
+		}
+		if (transfers_move()) {
+			tick_in(STEERED_TICK_US / 4);
+			return;
+		}
 	}
 	if (steered->pass_ms > pass_ms) {
 		take_time();
