@@ -15,7 +15,7 @@
 /* Jitter of what has one: up to 1/16 of the interval earlier. */
 #define CACHE_PHASE_JITTER_SHIFT 4
 /* What was confirmed less than 1/8 before its moment waits for the next. */
-#define CACHE_PHASE_SKIP_SHIFT 3
+#define CACHE_PHASE_SKIP_SHIFT 1
 #define CACHE_PARKED_KEEP 1024u	/* places for those are not given back */
 
 /* --- wall time --- */
@@ -270,6 +270,23 @@ cache_phase_of(const struct cache *c, struct view what)
 	return hash_bytes(&key, what.p, what.len);
 }
 
+static const struct view cache_group = { (const uint8_t *)"secrets", 7 };
+
+/* Whose phase an entry has. */
+static struct view
+cache_phase_name(const struct cache *c, const struct cache_entry *e)
+{
+	if (c->grouped && e->kind == REF_SECRET && e->version == 0)
+		return cache_group;
+	return cache_id(e);
+}
+
+void
+cache_set_grouped(struct cache *c, bool grouped)
+{
+	c->grouped = grouped;
+}
+
 /* The next moment of this phase: after now, at most interval_ms. */
 static uint64_t
 cache_until_phase(const struct cache *c, struct view what,
@@ -291,12 +308,14 @@ cache_next_phase(const struct cache *c, struct view what,
 		return now->boot_ms;
 	wait = cache_until_phase(c, what, interval_ms, now);
 	/*
-	 * Just confirmed, so not this moment but the next: within interval
-	 * all the same, so that who was early by some jitter is so again.
+	 * Not sooner than half an interval after a confirmation: else half an
+	 * interval later, and on the phase the time after.  A fleet that was
+	 * confirmed together is then spread over half an interval, so that it
+	 * asks at most twice as often as ever.
 	 */
 	if (wait < interval_ms >> CACHE_PHASE_SKIP_SHIFT)
-		wait += interval_ms;
-	wait -= span ? rnd % span : 0;
+		wait += interval_ms >> CACHE_PHASE_SKIP_SHIFT;
+	wait += span ? rnd % span : 0;
 	return cache_after(now->boot_ms,
 	    wait < interval_ms ? wait : interval_ms);
 }
@@ -327,7 +346,14 @@ cache_next_ordinary(const struct cache *c, const struct cache_entry *e,
 	if (e->version != 0)
 		return cache_after(now->boot_ms, cache_jittered(
 		    c->cfg.reread_interval_ms, CACHE_JITTER_SHIFT, rnd));
-	return cache_next_phase(c, cache_id(e), c->cfg.refresh_interval_ms,
+	return cache_next_phase(c, cache_phase_name(c, e),
+	    c->cfg.refresh_interval_ms, rnd, now);
+}
+
+uint64_t
+cache_next_group(const struct cache *c, uint32_t rnd, const struct now *now)
+{
+	return cache_next_phase(c, cache_group, c->cfg.refresh_interval_ms,
 	    rnd, now);
 }
 
@@ -337,17 +363,18 @@ cache_next_restored(const struct cache *c, const struct cache_entry *e,
 {
 	uint64_t interval = e->version != 0 ? c->cfg.reread_interval_ms
 	    : c->cfg.refresh_interval_ms;
-	uint64_t span = interval >> CACHE_PHASE_JITTER_SHIFT, wait, early;
+	uint64_t span = interval >> CACHE_PHASE_JITTER_SHIFT, wait;
 
 	if (age_ms >= interval || e->failures > 0 || e->expired)
 		return cache_after(now->boot_ms,
-		    cache_part(spread_ms, rnd ^
-		    (uint32_t)cache_phase_of(c, cache_id(e))));
+		    cache_part(spread_ms - spread_ms / 16, (uint32_t)
+		    cache_phase_of(c, cache_phase_name(c, e))) +
+		    cache_part(spread_ms / 16, rnd));
 	wait = interval - age_ms;
 	if (e->version == 0) {
-		early = span ? rnd % span : 0;
-		span = cache_until_phase(c, cache_id(e), interval, now);
-		span -= span > early ? early : 0;
+		span = span ? rnd % span : 0;
+		span += cache_until_phase(c, cache_phase_name(c, e), interval,
+		    now);
 		wait = span < wait ? span : wait;
 	}
 	return cache_after(now->boot_ms, wait);
@@ -452,6 +479,33 @@ cache_make_failed_due(struct cache *c, uint64_t spread_ms, uint64_t rnd,
 		if (e->due_slot != CACHE_NOT_IN_HEAP)
 			cache_set_due(c, e, now->boot_ms +
 			    (spread_ms ? x % spread_ms : 0));
+	}
+}
+
+void
+cache_retime(struct cache *c, uint64_t rnd, const struct now *now)
+{
+	struct cache_entry *e;
+	uint64_t due, x = rnd | 1;
+
+	if (c->stats.bytes > c->cfg.max_bytes)
+		(void)cache_evict(c, c->stats.bytes - c->cfg.max_bytes);
+	cache_latch_expired(c, now);
+	for (e = cache_at(c, c->oldest); e != NULL; e = cache_at(c, e->newer)) {
+		if (e->object == NULL)
+			continue;
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		cache_schedule_expiry(c, e, (uint32_t)x, now);
+		/* others have a time of their own: a failure's, an expiry's */
+		if (e->failures > 0 || e->expired || e->parked ||
+		    e->due_slot == CACHE_NOT_IN_HEAP)
+			continue;
+		due = cache_next_restored(c, e, cache_age(e, now),
+		    c->cfg.refresh_interval_ms, (uint32_t)(x >> 32), now);
+		if (due < cache_due_boot_ms(c, e))
+			cache_set_due(c, e, due);
 	}
 }
 

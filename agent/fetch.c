@@ -17,11 +17,11 @@
 #define FETCH_RETRY_BASE_MS 1000
 #define FETCH_RETRY_MAX_MS 15000	/* as the breaker's probes */
 /*
- * The last probe before the service is back may be 15 s and an eighth away:
+ * The last probe before the service is back may be 15 s and a sixteenth away:
  * with this, all is fresh again within 20 s.
  */
-#define FETCH_RECOVERY_SPREAD_MS 2500
-#define FETCH_PROBE_JITTER_SHIFT 3
+#define FETCH_RECOVERY_SPREAD_MS 3500
+#define FETCH_PROBE_JITTER_SHIFT 4
 #define FETCH_DUE_AT_ONCE 256		/* then other events get their turn */
 #define FETCH_ROOM_BYTES (1u << 20)	/* evicted when the arena is full */
 
@@ -40,6 +40,7 @@ static uint64_t fetch_batch_retry_ms(void *arg, const struct cache_entry *e,
     int error, const struct now *now);
 static void fetch_settled(void *arg, const struct now *now);
 static bool fetch_reload_key(void *arg);
+static bool fetch_key_pending(void *arg);
 static void fetch_event(void *arg, const struct cache_entry *e,
     enum cache_event ev);
 static void fetch_state_changed(void *arg);
@@ -54,6 +55,7 @@ fetch_new(struct event_base *base, struct upstream *up,
 {
 	struct jobs_hooks job_hooks = {
 		.reload_key = fetch_reload_key,
+		.key_pending = fetch_key_pending,
 		.state_changed = fetch_state_changed,
 		.heard = fetch_heard,
 	};
@@ -133,14 +135,34 @@ fetch_free(struct fetch *f)
 	free(f);
 }
 
+/* While the key is refused: another end of the grace that has begun. */
+static void
+fetch_move_grace(struct fetch *f, uint64_t before_ms, const struct now *now)
+{
+	if (!f->unauthorized || f->grace_until_boot_ms <= now->boot_ms)
+		return;
+	f->grace_until_boot_ms = f->grace_until_boot_ms - before_ms +
+	    f->cfg.unauthorized_grace_ms;
+	timer_set(f->grace, f->grace_until_boot_ms > now->boot_ms
+	    ? f->grace_until_boot_ms - now->boot_ms : 0);
+}
+
 void
 fetch_configure(struct fetch *f, const struct fetch_config *cfg)
 {
+	uint64_t grace_ms = f->cfg.unauthorized_grace_ms;
+	struct now now;
+
+	clock_read(&now);
 	f->cfg = *cfg;
+	fetch_move_grace(f, grace_ms, &now);
 	cache_configure(f->cache, &cfg->cache);
 	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms,
 	    cfg->cache.refresh_lead_ms);
 	jobs_set_max_in_flight(f->jobs, cfg->max_in_flight);
+	cache_retime(f->cache, (uint64_t)hash_random() << 32 | hash_random(),
+	    &now);
+	fetch_schedule(f, &now);
 }
 
 struct cache *
@@ -165,7 +187,12 @@ static void
 fetch_event(void *arg, const struct cache_entry *e, enum cache_event ev)
 {
 	struct fetch *f = arg;
+	struct reading *rd = e->job;
 
+	/* queued as a plain refresh: not behind those any more */
+	if (rd != NULL && (ev == CACHE_EVENT_EXPIRING ||
+	    ev == CACHE_EVENT_EXPIRED))
+		job_set_waited(rd->job, JOB_EXPIRY);
 	if (f->hooks.event != NULL)
 		f->hooks.event(f->hooks.arg, e, ev);
 }
@@ -449,11 +476,13 @@ fetch_due_cb(void *arg)
 	struct cache_entry *e;
 	struct now now;
 	unsigned int n;
+	bool given_up;
 
 	clock_read(&now);
+	given_up = jobs_probe_ms(f->jobs, &now) != UINT64_MAX;
 	for (n = 0; n < FETCH_DUE_AT_ONCE &&
 	    (e = cache_next_due(f->cache, &now)) != NULL; n++) {
-		if (!revalidate_take(f->revalidate, e, &now))
+		if (!revalidate_take(f->revalidate, e, given_up, &now))
 			fetch_read_changed(f, e, &now);
 	}
 	fetch_schedule(f, &now);
@@ -513,6 +542,7 @@ fetch_lookup_in(const struct fetch *f)
 		.names = f->names,
 		.refresh_interval_ms = f->cfg.cache.refresh_interval_ms,
 		.negative_ttl_ms = f->cfg.cache.negative_ttl_ms,
+		.max_stale_ms = f->cfg.cache.max_stale_ms,
 	};
 }
 
@@ -540,6 +570,7 @@ fetch_step(struct fetch *f, struct lookup *lk, const struct now *now,
 
 	step = lookup_next(lk, &in, now, result, &e);
 	if (lk->renew_behind && !lk->only_if_cached &&
+	    now->boot_ms >= f->names_quiet_until_boot_ms &&
 	    now->boot_ms - names_tried(f->names, lk->kind) >=
 	    f->cfg.cache.negative_ttl_ms)
 		(void)names_renew(f->names, lk->kind, JOB_REFRESH, now);
@@ -740,6 +771,12 @@ fetch_restored(struct fetch *f)
 	struct now now;
 
 	clock_read(&now);
+	/*
+	 * What was restored is due within an interval, and brings the listing;
+	 * readers, who all come at once after a start, are not to bring it.
+	 */
+	f->names_quiet_until_boot_ms = now.boot_ms +
+	    f->cfg.cache.refresh_interval_ms;
 	fetch_schedule(f, &now);
 }
 
@@ -767,8 +804,32 @@ fetch_is_offline(const struct fetch *f)
 void
 fetch_key_changed(struct fetch *f)
 {
+	struct now now;
+
+	clock_read(&now);
+	/* a refusal of the old one says nothing about the new one */
+	timer_stop(f->grace);
+	f->unauthorized = false;
 	jobs_key_changed(f->jobs);
 	revalidate_key_changed(f->revalidate);
+	cache_make_failed_due(f->cache, FETCH_RECOVERY_SPREAD_MS,
+	    hash_random(), &now);
+	fetch_schedule(f, &now);
+}
+
+void
+fetch_key_settled(struct fetch *f)
+{
+	jobs_key_settled(f->jobs);
+}
+
+static bool
+fetch_key_pending(void *arg)
+{
+	struct fetch *f = arg;
+
+	return f->hooks.key_pending != NULL &&
+	    f->hooks.key_pending(f->hooks.arg);
 }
 
 static bool

@@ -44,10 +44,11 @@ void revalidate_configure(struct revalidate *r, uint64_t refresh_interval_ms,
 
 /*
  * e is due.  True: a listing was asked for, or is under way, and e is parked
- * until it tells.  False: read it.
+ * until it tells.  False: read it.  given_up: the service does not answer, so
+ * this may be the next probe: then the listing, which brings most.
  */
 bool revalidate_take(struct revalidate *r, struct cache_entry *e,
-    const struct now *now);
+    bool given_up, const struct now *now);
 
 /*
  * A page of the secrets arrived; asked_boot_ms: when it was asked for.

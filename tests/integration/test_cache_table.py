@@ -78,6 +78,15 @@ class RealTime(Case):
         self.get("a")
         self.assertEqual(self.sandbox.reads("a"), 1)
 
+    def test_list_obeys_max_stale(self):
+        with self.wire() as w:
+            w.list(1)
+            self.sandbox.fault(status=500)
+            f = w.list(1, max_age_ms=0)
+            self.assertEqual(f[-1].freshness, "stale")
+            self.assertEqual(w.list(1, max_age_ms=0, max_stale_ms=0).error,
+                             "upstream-unavailable")
+
     def test_stopped_service_gives_stale_and_its_return_fresh(self):
         v = self.get("b")
         self.sandbox.stop()

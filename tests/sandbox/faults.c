@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 #define FAULTS_SLOW_MS 100 /* pause per byte where none is given */
+#define FAULTS_HEADERS 8
 
 struct entry {
 	TAILQ_ENTRY(entry) next;
@@ -106,7 +107,7 @@ expire(struct faults *f)
 /* Members that a spec may have; "id" and "hits" come from GET. */
 static const char *const members[] = {"method", "path", "status", "latencyMs",
     "retryAfter", "action", "times", "seconds", "body", "contentType", "error",
-    "id", "hits"};
+    "headers", "id", "hits"};
 
 static bool
 is_member(const char *key)
@@ -193,6 +194,28 @@ retry_after_is_good(const json_t *spec)
 	       json_is_integer(v);
 }
 
+/* Names of letters, digits and dashes, none of them one that frames a body. */
+static bool
+headers_are_good(const json_t *spec)
+{
+	static const char chars[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+	json_t *headers = json_object_get(spec, "headers"), *v;
+	const char *name;
+
+	if (headers != NULL && !json_is_null(headers) &&
+	    !json_is_object(headers))
+		return false;
+	json_object_foreach (headers, name, v) {
+		if (*name == '\0' || name[strspn(name, chars)] != '\0' ||
+		    strcasecmp(name, "Content-Length") == 0 ||
+		    strcasecmp(name, "Transfer-Encoding") == 0 ||
+		    !is_header_value(v))
+			return false;
+	}
+	return json_object_size(headers) <= FAULTS_HEADERS;
+}
+
 static const char *
 check_texts(json_t *spec, const char **ret_field)
 {
@@ -213,6 +236,9 @@ check_texts(json_t *spec, const char **ret_field)
 	*ret_field = "retryAfter";
 	if (!retry_after_is_good(spec))
 		return "must be an integer, or a string of one line";
+	*ret_field = "headers";
+	if (!headers_are_good(spec))
+		return "must be an object of at most 8 names and lines";
 	*ret_field = "fault";
 	if (!members_are_known(spec))
 		return "holds a member that is not known";
@@ -416,6 +442,16 @@ set_retry_after(const struct fault *fault, struct answer *a)
 		answer_add_header(a, "Retry-After", s);
 		free(s);
 	}
+}
+
+void
+fault_add_headers(const struct fault *fault, struct answer *a)
+{
+	json_t *headers = json_object_get(fault->spec, "headers"), *v;
+	const char *name;
+
+	json_object_foreach (headers, name, v)
+		answer_add_header(a, name, json_string_value(v));
 }
 
 void

@@ -326,6 +326,9 @@ class Seeds(unittest.TestCase):
         self.refused({"secrets": [{"history": [{"version": 1}]}]},
                      "secrets[0].history[0].value")
         self.refused({"keys": [{"algorithm": "ROT13"}]}, "keys[0].algorithm")
+        self.refused({"tenants": []}, "tenants", "object")
+        self.refused({"tenants": {"x": {"secrets": [{"value": 1}]}}},
+                     "secrets[0].value")
         self.refused({"keys": [{"algorithm": "Ed25519",
                                 "keyType": "encryption"}]}, "keys[0].keyType")
         self.refused({"keys": [{"algorithm": "Ed25519",
@@ -1269,6 +1272,19 @@ class Faults(Case):
         self.assertEqual(self.sb.control("GET", "/faults").json["faults"],
                          [])
 
+    def test_headers_of_a_true_answer_and_of_a_false_one(self):
+        date = "Sun, 06 Nov 1994 08:49:37 GMT"
+        for status in (None, 503):
+            spec = {"status": status} if status else {}
+            self.sb.fault(path=self.path, times=1, headers={
+                "X-RateLimit-Limit": "600", "Date": date}, **spec)
+            a = self.api("GET", self.path)
+            self.assertEqual(a.status, status or 200)
+            self.assertEqual(a.headers["X-RateLimit-Limit"], "600")
+            self.assertEqual(a.headers.get_all("Date"), [date])
+        self.assertIsNone(
+            self.api("GET", self.path).headers["X-RateLimit-Limit"])
+
     def test_latency(self):
         self.sb.fault(path=self.path, latencyMs=300, times=1)
         start = time.monotonic()
@@ -1448,6 +1464,13 @@ class Faults(Case):
                             ({"path": "*", "times": 0}, "times"),
                             ({"path": "*", "seconds": -1}, "seconds"),
                             ({"path": "*", "latencyMs": "x"}, "latencyMs"),
+                            ({"path": "*", "headers": "x"}, "headers"),
+                            ({"path": "*", "headers": {"a b": "x"}},
+                             "headers"),
+                            ({"path": "*", "headers": {"a": "x\ny"}},
+                             "headers"),
+                            ({"path": "*",
+                              "headers": {"content-length": "1"}}, "headers"),
                             ({"path": "*", "retryAfter": 1.5}, "retryAfter"),
                             ({"path": "*", "retryAfter": "a\r\nb"},
                              "retryAfter"),
@@ -1655,6 +1678,18 @@ class Controls(Case):
         self.assertEqual(self.api("GET", "/keys", key="new/k").status, 401)
         a = self.sb.control("DELETE", "/api-keys/new%2Fk")
         self.assertEqual(a.status, 404)
+
+    def test_api_keys_of_another_tenant(self):
+        self.put("/api-keys/theirs", {"scopes": ["*"], "tenant": "new"})
+        self.assertEqual(self.api("GET", "/secrets", key="theirs").json[
+            "secrets"], [])
+        made = self.ok(201, "POST", "/secrets", {"name": "x", "value": "v"})
+        path = "/secrets/" + made["id"]
+        self.assertEqual(self.api("GET", path).status, 200)
+        self.assertEqual(self.api("GET", path, key="theirs").status, 404)
+        self.put("/api-keys/theirs", {"scopes": ["*"]})
+        self.assertEqual(self.api("GET", path, key="theirs").status, 200)
+        self.sb.control("DELETE", "/api-keys/theirs")
 
 
 class Size(unittest.TestCase):
