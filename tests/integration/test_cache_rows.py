@@ -1111,6 +1111,124 @@ class Row11Full(Case):
         self.assertEqual(self.sandbox.reads("big"), 1)
 
 
+class Row12Restart(Rows):
+    """agent restarts, service down: with a state-file the same answers as
+    before, same expiresAt and max-stale rules, age counted across the
+    restart"""
+    AUTO = False
+
+    def begin(self, **cache):
+        self.state = os.path.join(self.run_dir, "..", "state")
+        self.CONF = {**self.CONF, "cache": {
+            "refresh-interval": None, "state-file": self.state, **cache}}
+        self.start(None, {"secrets": [
+            secret("a", "db/a", expiresAt=self.clock.utc(HOUR)),
+            secret("b"), secret("c")]})
+        if "state-file= is not available" in self.agent.log():
+            self.skipTest("this version has no state-file")
+        self.a, self.b = (s["value"] for s in
+                          self.sandbox.seed["secrets"][:2])
+        self.ok("get", "db/a", "b")
+
+    def again(self, down_for=0, step=0):
+        """A clean stop, the service goes, time passes, a new start."""
+        self.assertEqual(self.agent.stop(), 0)
+        if self.sandbox.proc is not None:
+            self.sandbox.stop()
+        self.clock.suspend(down_for)
+        self.clock.step_wall(step)
+        self.start_agent()
+
+    def test_row_12_same_answers_by_name_and_id(self):
+        self.begin()
+        self.pass_(20)
+        self.again()
+        self.assert_values()
+        self.assertGreaterEqual(self.get_json("b")["ageSeconds"], 19)
+        self.assertEqual(self.get_json("db/a")["id"], "a")
+        self.assertEqual(self.helper("get", "c").status, 6)
+
+    def assert_values(self):
+        for name, v in (("db/a", self.a), ("a", self.a), ("b", self.b)):
+            self.assertEqual(self.get(name), v.encode())
+
+    def test_row_12_age_is_counted_across_it_and_max_stale_holds(self):
+        self.begin(**{"max-stale": "10h"})
+        self.again(5 * HOUR)
+        self.pass_(20)      # a refresh has failed
+        o = self.assert_value("b", "stale", self.b)
+        self.assertGreaterEqual(o["ageSeconds"], 5 * HOUR)
+        self.assertLess(o["ageSeconds"], 5 * HOUR + 10 * MINUTE)
+        self.again(4 * HOUR + 50 * MINUTE)
+        self.pass_(20)
+        self.assert_value("b", "stale", self.b)
+        self.pass_(10 * MINUTE)
+        self.fails(6, "get", "b")
+        self.again()
+        self.pass_(20)
+        self.fails(6, "get", "b")
+
+    def test_row_12_expired_in_the_meantime(self):
+        self.begin()
+        self.again(HOUR - 30)
+        self.assertEqual(self.get("db/a"), self.a.encode())
+        self.again(31)
+        self.fails(8, "get", "a")
+        self.assertEqual(self.get("b"), self.b.encode())
+
+    def test_row_12_no_step_in_the_meantime_makes_it_valid_again(self):
+        self.begin()
+        self.sandbox.stop()
+        self.pass_(HOUR + 1)
+        self.fails(8, "get", "a")
+        self.again(10, -3 * HOUR)
+        self.fails(8, "get", "a")
+        self.fails(8, "get", "db/a", "--offline")
+
+    def test_row_12_gone_stays_gone(self):
+        self.begin()
+        self.sandbox.api("DELETE", "/secrets/b")
+        self.pass_(INTERVAL + 3)
+        self.again()
+        r = self.helper("get", "b")
+        self.assertIn(r.status, (3, 6))
+        self.assertEqual(r.out, b"")
+
+    def test_row_12_written_soon_after_a_change_whatever_ends_the_agent(self):
+        self.begin()
+        new = value("rotated")
+        self.note_private(new)
+        self.sandbox.set("b", value=new, version=2)
+        self.get("b", "--fresh")
+        before = os.stat(self.state).st_mtime_ns \
+            if os.path.exists(self.state) else 0
+        self.pass_(3)
+        self.wait(lambda: os.path.exists(self.state) and
+                  os.stat(self.state).st_mtime_ns != before or
+                  time.time() - os.stat(self.state).st_mtime > 3,
+                  "it is written")
+        self.agent.kill()
+        self.expected_status[self.agent] = -9
+        self.agent.status_code = -9
+        self.sandbox.stop()
+        self.start_agent()
+        self.assertEqual(self.get("b"), new.encode())
+
+    def test_row_12_wiped_by_401_stays_wiped(self):
+        self.begin(**{"unauthorized-grace": "1m"})
+        self.sandbox.control("DELETE", "/api-keys/" + self.key)
+        self.pass_(INTERVAL + 90)
+        self.again()
+        r = self.helper("get", "b")
+        self.assertNotEqual(r.status, 0)
+        self.assertEqual(r.out, b"")
+
+    def test_row_12_without_a_state_file_it_starts_cold(self):
+        self.begin(**{"state-file": None})
+        self.again()
+        self.fails(6, "get", "b")
+
+
 class Row13Clock(Rows):
     """clock stepped back or forward: ages use the boot clock across suspend;
     expiry uses wall time; a step never makes an expired value valid again"""
