@@ -38,6 +38,7 @@ static const char *const action_names[] = {
     [FAULT_GARBAGE] = "garbage",
     [FAULT_HANG] = "hang",
     [FAULT_REDIRECT] = "redirect",
+    [FAULT_STALL] = "stall",
 };
 
 struct faults *
@@ -254,7 +255,8 @@ read_spec(struct entry *e, json_t *spec, const char **ret_field)
 		return problem;
 	*ret_field = "action";
 	if (!get_action(spec, &e->fault.action))
-		return "must be drop, truncate, slow, garbage, hang or redirect";
+		return "must be drop, truncate, slow, garbage, hang, redirect "
+		       "or stall";
 	*ret_field = "status";
 	if (!get_number(spec, "status", 200, 599, &status))
 		return "must be from 200 to 599";
@@ -388,6 +390,7 @@ fault_replaces_answer(const struct fault *fault)
 	case FAULT_NONE:
 	case FAULT_TRUNCATE:
 	case FAULT_SLOW:
+	case FAULT_STALL:
 		break;
 	}
 	return fault->status != 0 ||

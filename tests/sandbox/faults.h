@@ -19,6 +19,7 @@ enum fault_action {
 	FAULT_GARBAGE,
 	FAULT_HANG,
 	FAULT_REDIRECT,
+	FAULT_STALL,
 };
 
 struct answer;
