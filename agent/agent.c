@@ -24,6 +24,7 @@
 #include "secmem.h"
 #include "session.h"
 #include "signals.h"
+#include "state.h"
 #include "status.h"
 #include "timers.h"
 #include "upstream_http.h"
@@ -48,6 +49,7 @@ struct agent {
 	struct upstream *upstream;
 	struct metrics metrics;
 	struct fetch *fetch;
+	struct state *state;	/* NULL: nothing is kept across restarts */
 	struct audit *audit;
 	struct session_env env;
 	struct conns *conns;
@@ -116,6 +118,7 @@ agent_reload_key(void *arg)
 			other = false;
 		else
 			a->upstream->ops->set_key(a->upstream, &key);
+		state_key_changed(a->state, &a->key, 1);
 	}
 	secmem_free_bytes(&key);
 	return other;
@@ -241,6 +244,25 @@ agent_build_upstream(struct agent *a)
 	return a->fetch != NULL ? 0 : ERR_NOMEM;
 }
 
+static int
+agent_build_state(struct agent *a)
+{
+	const struct settings *s = a->settings;
+	const struct state_config cfg = {
+		.file = s->state_file,
+		.key_file = s->state_key_file,
+		.url = s->url,
+		.api_keys = &a->key,
+		.napi_keys = 1,
+		.refresh_interval_ms = s->refresh_interval_ms,
+		.unauthorized_grace_ms = s->unauthorized_grace_ms,
+	};
+	int r = state_new(a->base, a->fetch, &cfg, &a->state);
+
+	a->env.state = a->state;
+	return r;
+}
+
 /* --- the socket --- */
 
 static int
@@ -332,6 +354,10 @@ agent_warn_restart(const struct settings *old, const struct settings *fresh)
 		    old->request_timeout_ms == fresh->request_timeout_ms },
 		{ "max-in-flight", old->max_in_flight == fresh->max_in_flight },
 		{ "max-response", old->max_response == fresh->max_response },
+		{ "state-file",
+		    agent_same_text(old->state_file, fresh->state_file) },
+		{ "state-key-file", agent_same_text(old->state_key_file,
+		    fresh->state_key_file) },
 	};
 	size_t i;
 
@@ -477,7 +503,6 @@ agent_warn_unavailable(const struct settings *s)
 		{ "credentials-socket", s->credentials_socket },
 		{ "http-socket", s->http_socket },
 		{ "http-listen", s->http_listen },
-		{ "state-file", s->state_file },
 	};
 	size_t i;
 
@@ -512,6 +537,7 @@ agent_new(struct settings *settings, const char *path,
 		goto out;
 	if ((r = agent_build_audit(a)) != 0 ||
 	    (r = agent_build_upstream(a)) != 0 ||
+	    (r = agent_build_state(a)) != 0 ||
 	    (r = agent_build_sockets(a)) != 0 ||
 	    (r = agent_build_timers(a)) != 0)
 		goto out;
@@ -527,7 +553,11 @@ out:
 int
 agent_run(struct agent *a)
 {
-	return event_base_dispatch(a->base) < 0 ? ERR_INTERNAL : 0;
+	int r = event_base_dispatch(a->base) < 0 ? ERR_INTERNAL : 0;
+
+	if (r == 0)
+		state_stop(a->state);
+	return r;
 }
 
 void
@@ -539,6 +569,7 @@ agent_free(struct agent *a)
 	listener_free(a->listener);
 	conns_free(a->conns);
 	limit_free(a->env.limit);
+	state_free(a->state);
 	fetch_free(a->fetch);
 	if (a->upstream != NULL)
 		a->upstream->ops->free(a->upstream);

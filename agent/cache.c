@@ -721,6 +721,71 @@ cache_foreach(struct cache *c, bool (*cb)(void *arg, struct cache_entry *e),
 	}
 }
 
+/*
+ * Buckets are taken in the order of their numbers with the bits reversed.
+ * The table only ever doubles; a bucket then becomes two whose reversed
+ * numbers are neighbours, so what was walked stays walked.
+ */
+bool
+cache_iterate(struct cache *c, size_t *pos,
+    void (*cb)(void *arg, struct cache_entry *e), void *arg)
+{
+	struct cache_entry *e;
+	size_t bit;
+
+	for (e = c->buckets[*pos & (c->nbuckets - 1)]; e != NULL; e = e->chain)
+		cb(arg, e);
+	for (bit = c->nbuckets >> 1; bit != 0 && (*pos & bit) != 0; bit >>= 1)
+		*pos &= ~bit;
+	*pos |= bit;
+	return bit != 0;
+}
+
+struct cache_rank {
+	int64_t read_age_ms;
+	struct cache_entry *e;
+};
+
+static int
+cache_compare_ranks(const void *a, const void *b)
+{
+	const struct cache_rank *x = a, *y = b;
+
+	/* read longest ago first */
+	return (x->read_age_ms < y->read_age_ms) -
+	    (x->read_age_ms > y->read_age_ms);
+}
+
+void
+cache_sort(struct cache *c, const struct now *now)
+{
+	struct cache_rank *ranks;
+	struct cache_entry *e;
+	size_t i, n = 0;
+
+	ranks = malloc((c->count + 1) * sizeof(*ranks));
+	if (ranks == NULL)
+		return;		/* another order is no fault */
+	TAILQ_FOREACH(e, &c->lru, lru) {
+		ranks[n].read_age_ms =
+		    (int64_t)(now->boot_ms - e->read_boot_ms);
+		ranks[n++].e = e;
+	}
+	qsort(ranks, n, sizeof(*ranks), cache_compare_ranks);
+	TAILQ_INIT(&c->lru);
+	for (i = 0; i < n; i++)
+		TAILQ_INSERT_TAIL(&c->lru, ranks[i].e, lru);
+	free(ranks);
+}
+
+int64_t
+cache_get_wall_floor(const struct cache *c, const struct now *now)
+{
+	(void)c;
+	(void)now;
+	return INT64_MIN;
+}
+
 void
 cache_get_stats(const struct cache *c, struct cache_stats *ret_stats)
 {
