@@ -13,6 +13,7 @@ breaker_init(struct breaker *b)
 	b->failures = 0;
 	b->wait_ms = BREAKER_WAIT_MIN_MS;
 	b->since_boot_ms = 0;
+	b->tried_boot_ms = 0;
 }
 
 uint64_t
@@ -34,8 +35,10 @@ breaker_try(struct breaker *b, bool waited, uint64_t now_boot_ms)
 {
 	if (breaker_wait_ms(b, waited, now_boot_ms) != 0)
 		return false;
-	if (b->state == BREAKER_OPEN)
+	if (b->state == BREAKER_OPEN) {
 		b->state = BREAKER_HALF_OPEN;
+		b->tried_boot_ms = now_boot_ms;
+	}
 	return true;
 }
 
@@ -48,20 +51,35 @@ breaker_succeeded(struct breaker *b)
 	return was_open;
 }
 
+/* The next wait counts from the probe's beginning, but is 1 s at least. */
+static void
+breaker_probe_failed(struct breaker *b, uint64_t now_boot_ms)
+{
+	uint64_t latest;
+
+	b->wait_ms = b->wait_ms > BREAKER_WAIT_MAX_MS / 2
+	    ? BREAKER_WAIT_MAX_MS : b->wait_ms * 2;
+	latest = now_boot_ms - (b->wait_ms - BREAKER_WAIT_MIN_MS);
+	b->since_boot_ms = (int64_t)(b->tried_boot_ms - latest) < 0
+	    ? latest : b->tried_boot_ms;
+}
+
 bool
 breaker_failed(struct breaker *b, uint64_t now_boot_ms)
 {
 	bool was_closed = b->state == BREAKER_CLOSED;
 
-	b->since_boot_ms = now_boot_ms;
+	/* what was under way before says nothing new */
+	if (b->state == BREAKER_OPEN)
+		return false;
 	if (was_closed) {
 		b->failures++;
 		if (b->failures < BREAKER_THRESHOLD)
 			return false;
 		b->wait_ms = BREAKER_WAIT_MIN_MS;
-	} else if (b->state == BREAKER_HALF_OPEN) {
-		b->wait_ms = b->wait_ms > BREAKER_WAIT_MAX_MS / 2
-		    ? BREAKER_WAIT_MAX_MS : b->wait_ms * 2;
+		b->since_boot_ms = now_boot_ms;
+	} else {
+		breaker_probe_failed(b, now_boot_ms);
 	}
 	b->state = BREAKER_OPEN;
 	return was_closed;

@@ -20,7 +20,10 @@ struct breaker {
 	enum breaker_state state;
 	unsigned int failures;	/* in a row */
 	uint64_t wait_ms;	/* between the last probe and the next */
-	uint64_t since_boot_ms;	/* end of the last try */
+	uint64_t since_boot_ms;	/* from when wait_ms counts: the beginning of
+				 * the last try, so that one that hangs does
+				 * not put the next off */
+	uint64_t tried_boot_ms;	/* beginning of the probe under way */
 };
 
 void breaker_init(struct breaker *b);

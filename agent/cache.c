@@ -1,56 +1,35 @@
 #include "config.h"
 
-#include "cache.h"
+#include "cache_impl.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "err.h"
-#include "hash.h"
-#include "heap.h"
 #include "msg.h"
 
-TAILQ_HEAD(cache_lru, cache_entry);
+#define CACHE_BUCKETS_MIN 256u
+/*
+ * What an entry takes beside its object: itself and its share of its chunk, a
+ * place on the due list, and one in the table of buckets.
+ */
+#define CACHE_ENTRY_COST (sizeof(struct cache_entry) + 1u + HEAP_COST + 5u)
 
-struct cache {
-	struct cache_config cfg;
-	struct hash_key hash_key;
-	struct cache_entry **buckets;
-	size_t nbuckets;	/* power of two */
-	size_t count;		/* entries of all kinds */
-	struct cache_lru lru;	/* least recently read first */
-	struct heap due;	/* by due_boot_ms */
-	struct heap expiry;	/* by expiry_wall_ms */
-	struct cache_stats stats;
-	void (*watcher)(void *arg, const struct cache_entry *e,
-	    enum cache_event ev);
-	void *watcher_arg;
-};
+_Static_assert(sizeof(struct cache_entry) <= 88, "100,000 of these are held");
 
-/* First wait for a newer value than one that has expired; then it doubles. */
-#define CACHE_EXPIRED_RETRY_MS 5000
-#define CACHE_EXPIRED_DOUBLINGS 16
-/* Jitter of the next refresh: up to 1/8 of the interval earlier. */
-#define CACHE_JITTER_SHIFT 3
-#define CACHE_BUCKETS_MIN 256
-
-/* --- bookkeeping --- */
+/* --- life --- */
 
 static void
-cache_due_moved(void *element, size_t slot)
+cache_due_moved(void *arg, uint32_t number, uint32_t slot)
 {
-	struct cache_entry *e = element;
-
-	e->due_slot = slot;
+	cache_at(arg, number)->due_slot = slot;
 }
 
 static void
-cache_expiry_moved(void *element, size_t slot)
+cache_expiry_moved(void *arg, uint32_t number, uint32_t slot)
 {
-	struct cache_entry *e = element;
-
-	e->expiry_slot = slot;
+	cache_at(arg, number)->expiry_slot = slot;
 }
 
 struct cache *
@@ -61,16 +40,17 @@ cache_new(const struct cache_config *cfg)
 	c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		return NULL;
-	c->buckets = calloc(CACHE_BUCKETS_MIN, sizeof(struct cache_entry *));
+	c->buckets = calloc(CACHE_BUCKETS_MIN, sizeof(*c->buckets));
 	if (c->buckets == NULL) {
 		free(c);
 		return NULL;
 	}
-	c->nbuckets = CACHE_BUCKETS_MIN;
+	c->nbuckets = c->buckets_cap = c->buckets_low = CACHE_BUCKETS_MIN;
 	hash_key_init(&c->hash_key);
-	TAILQ_INIT(&c->lru);
-	heap_init(&c->due, cache_due_moved);
-	heap_init(&c->expiry, cache_expiry_moved);
+	slab_init(&c->entries, sizeof(struct cache_entry));
+	heap_init(&c->due, cache_due_moved, c);
+	heap_init(&c->parked, cache_due_moved, c);
+	heap_init(&c->expiry, cache_expiry_moved, c);
 	cache_configure(c, cfg);
 	return c;
 }
@@ -78,16 +58,23 @@ cache_new(const struct cache_config *cfg)
 void
 cache_free(struct cache *c)
 {
-	struct cache_entry *e;
-
 	if (c == NULL)
 		return;
-	while ((e = TAILQ_FIRST(&c->lru)) != NULL)
-		cache_drop(c, e);
+	while (c->oldest != SLAB_NONE)
+		cache_drop(c, cache_at(c, c->oldest));
 	heap_done(&c->due);
+	heap_done(&c->parked);
 	heap_done(&c->expiry);
+	slab_done(&c->entries);
 	free(c->buckets);
 	free(c);
+}
+
+void
+cache_configure(struct cache *c, const struct cache_config *cfg)
+{
+	c->cfg = *cfg;
+	c->stats.max_bytes = cfg->max_bytes;
 }
 
 void
@@ -99,19 +86,20 @@ cache_set_watcher(struct cache *c,
 	c->watcher_arg = arg;
 }
 
-void
-cache_set_wall_floor(struct cache *c, int64_t wall_ms, const struct now *now)
+/* --- which entry --- */
+
+struct view
+cache_id(const struct cache_entry *e)
 {
-	(void)c;
-	(void)wall_ms;
-	(void)now;
+	return object_id(e->object != NULL ? e->object : e->label);
 }
 
-void
-cache_configure(struct cache *c, const struct cache_config *cfg)
+bool
+cache_has_id(const struct cache_entry *e, struct view id)
 {
-	c->cfg = *cfg;
-	c->stats.max_bytes = cfg->max_bytes;
+	struct view own = cache_id(e);
+
+	return own.len == id.len && memcmp(own.p, id.p, id.len) == 0;
 }
 
 /* The key as bytes to hash: everything that tells two entries apart. */
@@ -130,25 +118,73 @@ cache_hash(const struct cache *c, const struct cache_key *key)
 }
 
 static bool
-cache_entry_is(const struct cache_entry *e, uint64_t hash,
-    const struct cache_key *key)
+cache_entry_is(const struct cache_entry *e, const struct cache_key *key)
 {
-	return e->hash == hash && e->kind == key->kind &&
-	    e->format == key->format && e->version == key->version &&
-	    e->id_len == key->id.len &&
-	    memcmp(e->id, key->id.p, key->id.len) == 0;
+	return e->kind == key->kind && e->format == key->format &&
+	    e->version == key->version && cache_has_id(e, key->id);
+}
+
+static uint32_t *
+cache_bucket(const struct cache *c, uint64_t hash)
+{
+	uint64_t i = hash & (2 * (uint64_t)c->buckets_low - 1);
+
+	return &c->buckets[i < c->nbuckets ? i : i - c->buckets_low];
+}
+
+static uint32_t *
+cache_bucket_of(const struct cache *c, const struct cache_entry *e)
+{
+	const struct cache_key key = {
+		.kind = e->kind, .format = e->format,
+		.version = e->version, .id = cache_id(e),
+	};
+
+	return cache_bucket(c, cache_hash(c, &key));
+}
+
+/*
+ * One bucket more, which takes its part of another: no insertion has to move
+ * all entries.  Goes on with longer chains if there is no memory.
+ */
+static void
+cache_add_bucket(struct cache *c)
+{
+	uint32_t *buckets, number, next, *bucket;
+	uint32_t from = c->nbuckets - c->buckets_low, cap;
+	struct cache_entry *e;
+
+	if (c->nbuckets == c->buckets_cap) {
+		cap = c->buckets_cap + c->buckets_cap / 8;
+		buckets = realloc(c->buckets, cap * sizeof(*buckets));
+		if (buckets == NULL)
+			return;
+		c->buckets = buckets;
+		c->buckets_cap = cap;
+	}
+	number = c->buckets[from];
+	c->buckets[from] = c->buckets[c->nbuckets] = SLAB_NONE;
+	c->nbuckets++;
+	for (; number != SLAB_NONE; number = next) {
+		e = cache_at(c, number);
+		next = e->chain;
+		bucket = cache_bucket_of(c, e);
+		e->chain = *bucket;
+		*bucket = number;
+	}
+	if (c->nbuckets == 2 * c->buckets_low)
+		c->buckets_low = c->nbuckets;
 }
 
 static struct cache_entry *
-cache_find_hashed(struct cache *c, const struct cache_key *key, uint64_t hash)
+cache_find_in(const struct cache *c, uint32_t number,
+    const struct cache_key *key)
 {
 	struct cache_entry *e;
 
-	for (e = c->buckets[hash & (c->nbuckets - 1)]; e != NULL; e = e->chain) {
-		if (cache_entry_is(e, hash, key))
-			return e;
-	}
-	return NULL;
+	while ((e = cache_at(c, number)) != NULL && !cache_entry_is(e, key))
+		number = e->chain;
+	return e;
 }
 
 struct cache_entry *
@@ -156,93 +192,76 @@ cache_find(struct cache *c, const struct cache_key *key)
 {
 	if (key->id.len == 0 || key->id.len > MSG_ID_MAX)
 		return NULL;
-	return cache_find_hashed(c, key, cache_hash(c, key));
+	return cache_find_in(c, *cache_bucket(c, cache_hash(c, key)), key);
 }
 
-/* Twice the buckets; goes on with long chains if there is no memory. */
-static void
-cache_grow_buckets(struct cache *c)
-{
-	struct cache_entry **buckets, *e, *next;
-	size_t i, n = c->nbuckets * 2;
+/* --- in the order of reads --- */
 
-	buckets = calloc(n, sizeof(struct cache_entry *));
-	if (buckets == NULL)
+static void
+cache_lru_add(struct cache *c, struct cache_entry *e, uint32_t number)
+{
+	e->older = c->newest;
+	e->newer = SLAB_NONE;
+	if (c->newest != SLAB_NONE)
+		cache_at(c, c->newest)->newer = number;
+	else
+		c->oldest = number;
+	c->newest = number;
+}
+
+static void
+cache_lru_remove(struct cache *c, struct cache_entry *e)
+{
+	if (e->older != SLAB_NONE)
+		cache_at(c, e->older)->newer = e->newer;
+	else
+		c->oldest = e->newer;
+	if (e->newer != SLAB_NONE)
+		cache_at(c, e->newer)->older = e->older;
+	else
+		c->newest = e->older;
+}
+
+static void
+cache_lru_renew(struct cache *c, struct cache_entry *e)
+{
+	if (e->newer == SLAB_NONE)
 		return;
-	for (i = 0; i < c->nbuckets; i++) {
-		for (e = c->buckets[i]; e != NULL; e = next) {
-			next = e->chain;
-			e->chain = buckets[e->hash & (n - 1)];
-			buckets[e->hash & (n - 1)] = e;
-		}
-	}
-	free(c->buckets);
-	c->buckets = buckets;
-	c->nbuckets = n;
+	cache_lru_remove(c, e);
+	cache_lru_add(c, e, slab_number(&c->entries, e));
 }
 
-struct cache_entry *
-cache_get(struct cache *c, const struct cache_key *key, const struct now *now)
+void
+cache_touch(struct cache *c, struct cache_entry *e, const struct now *now)
 {
-	struct cache_entry *e;
-	uint64_t hash;
-
-	if (key->id.len == 0 || key->id.len > MSG_ID_MAX)
-		return NULL;
-	hash = cache_hash(c, key);
-	e = cache_find_hashed(c, key, hash);
-	if (e != NULL)
-		return e;
-	/* Room in the heaps now, so that installing cannot fail later. */
-	if (heap_reserve(&c->due, c->count + 1) != 0 ||
-	    heap_reserve(&c->expiry, c->count + 1) != 0)
-		return NULL;
-	e = calloc(1, sizeof(*e) + key->id.len + 1);
-	if (e == NULL)
-		return NULL;
-	if (c->count >= c->nbuckets)
-		cache_grow_buckets(c);
-	e->hash = hash;
-	e->kind = key->kind;
-	e->format = key->format;
-	e->version = key->version;
-	e->id_len = (uint16_t)key->id.len;
-	memcpy(e->id, key->id.p, key->id.len);
-	e->negative_error = ERR_AGAIN;
-	e->due_slot = e->expiry_slot = CACHE_NOT_IN_HEAP;
-	e->read_boot_ms = e->confirmed_boot_ms = now->boot_ms;
-	e->bytes = sizeof(*e) + key->id.len + 1;
-	e->chain = c->buckets[hash & (c->nbuckets - 1)];
-	c->buckets[hash & (c->nbuckets - 1)] = e;
-	TAILQ_INSERT_TAIL(&c->lru, e, lru);
-	c->count++;
-	c->stats.bytes += e->bytes;
-	return e;
+	e->read_boot_ms = now->boot_ms;
+	cache_lru_renew(c, e);
 }
 
-static void
-cache_unlink(struct cache *c, struct cache_entry *e)
-{
-	struct cache_entry **pos = &c->buckets[e->hash & (c->nbuckets - 1)];
+/* --- figures --- */
 
-	while (*pos != e)
-		pos = &(*pos)->chain;
-	*pos = e->chain;
-	TAILQ_REMOVE(&c->lru, e, lru);
-	if (e->due_slot != CACHE_NOT_IN_HEAP)
-		heap_remove(&c->due, e->due_slot);
-	if (e->expiry_slot != CACHE_NOT_IN_HEAP)
-		heap_remove(&c->expiry, e->expiry_slot);
-	c->count--;
+/* What an entry with this object takes. */
+static size_t
+cache_cost(const struct object *o)
+{
+	return CACHE_ENTRY_COST + object_bytes(o) +
+	    (o->expires_at != MSG_NO_TIME ? HEAP_COST : 0);
+}
+
+size_t
+cache_entry_bytes(const struct cache_entry *e)
+{
+	return e->object != NULL ? cache_cost(e->object)
+	    : CACHE_ENTRY_COST + object_label_bytes(e->label);
 }
 
 /* Count an entry in or out of the figures by what it holds. */
 static void
 cache_account(struct cache *c, const struct cache_entry *e, bool in)
 {
-	size_t one = in ? 1 : (size_t)-1;
+	size_t bytes = cache_entry_bytes(e), one = in ? 1 : (size_t)-1;
 
-	c->stats.bytes += in ? e->bytes : (size_t)0 - e->bytes;
+	c->stats.bytes += in ? bytes : (size_t)0 - bytes;
 	if (e->object == NULL) {
 		if (e->negative_error != ERR_AGAIN)
 			c->stats.negatives += one;
@@ -257,194 +276,86 @@ cache_account(struct cache *c, const struct cache_entry *e, bool in)
 }
 
 void
-cache_drop(struct cache *c, struct cache_entry *e)
+cache_get_stats(const struct cache *c, struct cache_stats *ret_stats)
 {
-	assert(e->job == NULL);
-	cache_account(c, e, false);
-	cache_unlink(c, e);
-	object_unref(e->object);
-	free(e);
+	*ret_stats = c->stats;
 }
 
-/* --- when --- */
+/* --- entries come and go --- */
 
-static void
-cache_set_due(struct cache *c, struct cache_entry *e, uint64_t due_boot_ms)
+struct cache_entry *
+cache_get(struct cache *c, const struct cache_key *key, const struct now *now)
 {
-	e->due_boot_ms = due_boot_ms;
-	if (e->due_slot == CACHE_NOT_IN_HEAP)
-		heap_insert(&c->due, e, (int64_t)due_boot_ms);
-	else
-		heap_update(&c->due, e->due_slot, (int64_t)due_boot_ms);
-}
+	struct cache_entry *e = cache_find(c, key);
+	uint32_t number, *bucket;
+	struct object *label;
 
-static void
-cache_set_expiry(struct cache *c, struct cache_entry *e, int64_t wall_ms)
-{
-	e->expiry_wall_ms = wall_ms;
-	if (e->expiry_slot == CACHE_NOT_IN_HEAP)
-		heap_insert(&c->expiry, e, wall_ms);
-	else
-		heap_update(&c->expiry, e->expiry_slot, wall_ms);
-}
-
-static void
-cache_clear_expiry(struct cache *c, struct cache_entry *e)
-{
-	if (e->expiry_slot != CACHE_NOT_IN_HEAP)
-		heap_remove(&c->expiry, e->expiry_slot);
-}
-
-/* a - b where b may be any 64-bit span, at least INT64_MIN. */
-static int64_t
-cache_wall_before(int64_t wall_ms, uint64_t span_ms)
-{
-	if (span_ms > INT64_MAX || wall_ms < INT64_MIN + (int64_t)span_ms)
-		return INT64_MIN;
-	return wall_ms - (int64_t)span_ms;
-}
-
-/*
- * The next moment to ask because of expiresAt: refresh_lead (and some jitter)
- * before it, then at it.  Once it has passed, the due list takes over.
- */
-static void
-cache_schedule_expiry(struct cache *c, struct cache_entry *e, uint32_t rnd,
-    const struct now *now)
-{
-	int64_t expires = e->object->expires_at, lead;
-	uint64_t jitter = c->cfg.refresh_lead_ms >> CACHE_JITTER_SHIFT;
-
-	if (expires == MSG_NO_TIME || e->expired) {
-		cache_clear_expiry(c, e);
-		return;
+	if (e != NULL || key->id.len == 0 || key->id.len > MSG_ID_MAX)
+		return e;
+	/* Room on the due list now, so that installing cannot fail later. */
+	if (heap_reserve(&c->due, (size_t)c->count + 1) != 0)
+		return NULL;
+	label = object_new(key->kind, key->id, (struct view){ NULL, 0 });
+	if (label == NULL)
+		return NULL;
+	e = slab_alloc(&c->entries, &number);
+	if (e == NULL) {
+		object_unref(label);
+		return NULL;
 	}
-	lead = cache_wall_before(expires,
-	    c->cfg.refresh_lead_ms + (jitter ? rnd % jitter : 0));
-	cache_set_expiry(c, e, lead > now->wall_ms ? lead : expires);
-}
-
-/* interval less up to 1/8 of it: hosts that start together drift apart. */
-static uint64_t
-cache_jittered(uint64_t interval_ms, uint32_t rnd)
-{
-	uint64_t span = interval_ms >> CACHE_JITTER_SHIFT;
-
-	return interval_ms - (span ? rnd % span : 0);
-}
-
-/*
- * After expiresAt, while the service has nothing newer: at first soon, then
- * with backoff to the ordinary interval.
- */
-static uint64_t
-cache_expired_interval(const struct cache *c, const struct cache_entry *e)
-{
-	unsigned int n = e->expired_reads > 0 ? e->expired_reads - 1 : 0;
-	uint64_t wait = (uint64_t)CACHE_EXPIRED_RETRY_MS <<
-	    (n < CACHE_EXPIRED_DOUBLINGS ? n : CACHE_EXPIRED_DOUBLINGS);
-
-	return wait < c->cfg.refresh_interval_ms ? wait
-	    : c->cfg.refresh_interval_ms;
-}
-
-/* How long what was installed now needs no refresh. */
-static uint64_t
-cache_interval(const struct cache *c, const struct cache_entry *e,
-    uint32_t rnd)
-{
-	if (e->expired)
-		return cache_jittered(cache_expired_interval(c, e), rnd);
-	/* A pinned version never changes; see it now and then all the same. */
-	return cache_jittered(e->version != 0 ? c->cfg.reread_interval_ms
-	    : c->cfg.refresh_interval_ms, rnd);
-}
-
-/* --- what may be served --- */
-
-/* On the boot clock, so that no step of the wall clock prolongs it. */
-static bool
-cache_in_grace(const struct cache *c, const struct cache_entry *e,
-    const struct now *now)
-{
-	return (uint64_t)((int64_t)now->boot_ms - e->expired_boot_ms) <
-	    c->cfg.serve_expired_ms;
-}
-
-static bool
-cache_past_expiry(const struct object *o, const struct now *now)
-{
-	return o->expires_at != MSG_NO_TIME && o->expires_at <= now->wall_ms;
-}
-
-/* It has expired, just now or at expiresAt; from here on that is a fact. */
-static void
-cache_expire(struct cache_entry *e, const struct now *now)
-{
-	uint64_t since = (uint64_t)now->wall_ms -
-	    (uint64_t)e->object->expires_at;
-
-	e->expired = true;
-	e->expired_boot_ms = since > INT64_MAX / 2 ? INT64_MIN / 2
-	    : (int64_t)now->boot_ms - (int64_t)since;
-}
-
-/*
- * max_stale counts from the last success.  Without a failure a value may be
- * older by the refresh that is due (after suspend, say) and no more.  A pinned
- * version never changes, so its age means nothing until a refresh fails.
- */
-static bool
-cache_too_old(const struct cache *c, const struct cache_entry *e,
-    const struct now *now)
-{
-	uint64_t limit = c->cfg.max_stale_ms;
-
-	if (e->failures == 0) {
-		if (e->version != 0)
-			return false;
-		limit += c->cfg.refresh_interval_ms;
-	}
-	return cache_age(e, now) > limit;
-}
-
-enum cache_state
-cache_state(struct cache *c, struct cache_entry *e, const struct now *now)
-{
-	if (e->object == NULL) {
-		if (e->negative_error == ERR_AGAIN ||
-		    cache_age(e, now) >= c->cfg.negative_ttl_ms)
-			return CACHE_NONE;
-		return CACHE_NEGATIVE;
-	}
-	if (!e->expired && cache_past_expiry(e->object, now)) {
-		cache_expire(e, now);
-		cache_clear_expiry(c, e);
-		if (e->due_slot != CACHE_NOT_IN_HEAP)
-			cache_set_due(c, e, now->boot_ms);
-	}
-	if (cache_too_old(c, e, now))
-		return e->expired ? CACHE_EXPIRED : CACHE_TOO_OLD;
-	if (e->expired)
-		return cache_in_grace(c, e, now) ? CACHE_GRACE : CACHE_EXPIRED;
-	return e->failures > 0 ? CACHE_STALE : CACHE_FRESH;
-}
-
-uint64_t
-cache_age(const struct cache_entry *e, const struct now *now)
-{
-	return now->boot_ms > e->confirmed_boot_ms
-	    ? now->boot_ms - e->confirmed_boot_ms : 0;
+	object_to_label(label);
+	if (c->count >= c->nbuckets)
+		cache_add_bucket(c);
+	e->label = label;
+	e->kind = key->kind;
+	e->format = key->format;
+	e->version = key->version;
+	e->negative_error = ERR_AGAIN;
+	e->due_slot = e->expiry_slot = CACHE_NOT_IN_HEAP;
+	e->read_boot_ms = e->confirmed_boot_ms = now->boot_ms;
+	bucket = cache_bucket(c, cache_hash(c, key));
+	e->chain = *bucket;
+	*bucket = number;
+	cache_lru_add(c, e, number);
+	c->count++;
+	cache_account(c, e, true);
+	return e;
 }
 
 void
-cache_touch(struct cache *c, struct cache_entry *e, const struct now *now)
+cache_drop(struct cache *c, struct cache_entry *e)
 {
-	e->read_boot_ms = now->boot_ms;
-	if (TAILQ_NEXT(e, lru) == NULL)
-		return;
-	TAILQ_REMOVE(&c->lru, e, lru);
-	TAILQ_INSERT_TAIL(&c->lru, e, lru);
+	uint32_t *at = cache_bucket_of(c, e);
+
+	assert(e->job == NULL);
+	cache_account(c, e, false);
+	while (cache_at(c, *at) != e)
+		at = &cache_at(c, *at)->chain;
+	*at = e->chain;
+	cache_lru_remove(c, e);
+	cache_clear_due(c, e);
+	cache_clear_expiry(c, e);
+	c->count--;
+	if (e->object != NULL) {
+		c->stats.changes++;
+		object_unref(e->object);
+	} else {
+		object_unref_label(e->label);
+	}
+	slab_free(&c->entries, e);
+}
+
+void
+cache_foreach(struct cache *c, bool (*cb)(void *arg, struct cache_entry *e),
+    void *arg)
+{
+	struct cache_entry *e, *next;
+
+	for (e = cache_at(c, c->oldest); e != NULL; e = next) {
+		next = cache_at(c, e->newer);
+		if (!cb(arg, e))
+			return;
+	}
 }
 
 /* --- what the service said --- */
@@ -454,11 +365,12 @@ cache_same(const struct object *a, const struct object *b)
 {
 	return a->version == b->version && a->value_len == b->value_len &&
 	    a->expires_at == b->expires_at && a->updated_at == b->updated_at &&
-	    a->created_at == b->created_at && a->name_len == b->name_len &&
+	    a->name_len == b->name_len &&
 	    memcmp(a->text, b->text, (size_t)a->id_len + a->name_len + 1) == 0 &&
 	    secmem_equal(&a->data, &b->data);
 }
 
+/* Another object, or none; the caller counts it in. */
 static void
 cache_replace(struct cache *c, struct cache_entry *e, struct object *o,
     const struct now *now)
@@ -466,51 +378,180 @@ cache_replace(struct cache *c, struct cache_entry *e, struct object *o,
 	struct object *old = e->object;
 
 	cache_account(c, e, false);
+	if (o == NULL || old == NULL || old->expires_at != o->expires_at)
+		e->told_expiring = false;
+	if (old == NULL && o != NULL) {
+		object_unref_label(e->label);
+	} else if (old != NULL && o == NULL) {
+		e->label = old;
+		object_to_label(old);
+	} else {
+		object_unref(old);
+	}
 	e->object = o;
-	e->bytes = sizeof(*e) + e->id_len + 1u + (o ? object_bytes(o) : 0);
 	e->confirmed_boot_ms = now->boot_ms;
 	e->failures = 0;
 	e->last_error = 0;
 	e->expired = false;
-	if (o != NULL)
+	if (o != NULL) {
 		e->negative_error = 0;
-	object_unref(old);
+		e->missed = e->gone = false;
+	}
+}
+
+/* Nothing is known of it any more, or that there is none. */
+static void
+cache_empty(struct cache *c, struct cache_entry *e, int error,
+    const struct now *now)
+{
+	bool had = e->object != NULL;
+
+	cache_replace(c, e, NULL, now);
+	e->negative_error = (int8_t)error;
+	e->told_stale = false;
+	cache_account(c, e, true);
+	cache_clear_expiry(c, e);
+	/* due: when it is forgotten */
+	cache_set_due(c, e, now->boot_ms + c->cfg.negative_ttl_ms);
+	c->stats.changes += had;
+}
+
+/* May it be dropped for another's sake? */
+static bool
+cache_may_go(const struct cache_entry *e, const struct cache_entry *other)
+{
+	return e != other && !e->kept && e->watchers == 0;
+}
+
+/* What dropping it gives; of one that is being read only the value can go. */
+static size_t
+cache_gain(const struct cache_entry *e)
+{
+	size_t bytes = cache_entry_bytes(e);
+
+	if (e->job == NULL)
+		return bytes;
+	return e->object == NULL ? 0
+	    : bytes - CACHE_ENTRY_COST - object_label_bytes(e->object);
+}
+
+/* How much of want can be had from those with or without a job. */
+static size_t
+cache_room(const struct cache *c, const struct cache_entry *other, bool busy,
+    size_t want)
+{
+	const struct cache_entry *e;
+	size_t sum = 0;
+
+	for (e = cache_at(c, c->oldest); e != NULL && sum < want;
+	    e = cache_at(c, e->newer)) {
+		if (cache_may_go(e, other) && (e->job != NULL) == busy)
+			sum += cache_gain(e);
+	}
+	return sum;
+}
+
+static size_t
+cache_evict_others(struct cache *c, const struct cache_entry *other, bool busy,
+    size_t want, const struct now *now)
+{
+	struct cache_entry *e, *next;
+	size_t went = 0;
+
+	for (e = cache_at(c, c->oldest); e != NULL && went < want; e = next) {
+		next = cache_at(c, e->newer);
+		if (!cache_may_go(e, other) || (e->job != NULL) != busy ||
+		    cache_gain(e) == 0)
+			continue;
+		went += cache_gain(e);
+		c->stats.evictions++;
+		if (!busy) {
+			cache_drop(c, e);
+			continue;
+		}
+		/* its job goes on, and brings the value back */
+		cache_empty(c, e, ERR_AGAIN, now);
+	}
+	return went;
+}
+
+/* Make room for need bytes instead of what e has.  0 or ERR_TOO_LARGE. */
+static int
+cache_make_room(struct cache *c, const struct cache_entry *e, size_t need,
+    const struct now *now)
+{
+	size_t used = c->stats.bytes - cache_entry_bytes(e), want, idle;
+
+	if (need > c->cfg.max_bytes)
+		return ERR_TOO_LARGE;
+	if (used <= c->cfg.max_bytes - need)
+		return 0;
+	want = used - (c->cfg.max_bytes - need);
+	idle = cache_room(c, e, false, want);
+	if (idle < want && cache_room(c, e, true, want - idle) < want - idle)
+		return ERR_TOO_LARGE;
+	idle = cache_evict_others(c, e, false, want, now);
+	if (idle < want)
+		(void)cache_evict_others(c, e, true, want - idle, now);
+	return 0;
+}
+
+/* It had failed and has been confirmed: tell that, once it can be so. */
+static void
+cache_tell_fresh(struct cache *c, struct cache_entry *e)
+{
+	if (!e->told_stale || e->expired)
+		return;
+	e->told_stale = false;
+	cache_tell(c, e, CACHE_EVENT_FRESH_AGAIN);
 }
 
 int
 cache_install(struct cache *c, struct cache_entry *e, struct object *o,
     uint32_t rnd, const struct now *now, bool *ret_changed)
 {
-	size_t need = sizeof(*e) + e->id_len + 1u + object_bytes(o);
-	size_t used;
-	unsigned int reads = e->expired ? e->expired_reads + 1 : 0;
-	bool was_expired = e->expired, same, same_term;
+	bool had, same, news, same_term;
+	int64_t expired_boot_ms = 0;
+	unsigned int reads;
+	int r;
 
-	if (need > c->cfg.max_bytes)
-		return ERR_TOO_LARGE;
-	used = c->stats.bytes - e->bytes;
-	if (used > c->cfg.max_bytes - need) {
-		/* not itself: it would be evicted under our hands */
-		TAILQ_REMOVE(&c->lru, e, lru);
-		(void)cache_evict(c, used - (c->cfg.max_bytes - need));
-		TAILQ_INSERT_TAIL(&c->lru, e, lru);
-	}
-	same = e->object != NULL && cache_same(e->object, o);
+	assert(cache_has_id(e, object_id(o)));
+	if (o->expires_at != MSG_NO_TIME &&
+	    heap_reserve(&c->expiry, (size_t)c->expiry.count + 1) != 0)
+		return ERR_NOMEM;
+	r = cache_make_room(c, e, cache_cost(o), now);
+	if (r != 0)
+		return r;
+	cache_latch_expired(c, now);
+	had = e->object != NULL;
+	same = had && cache_same(e->object, o);
+	news = had ? !same : e->missed || e->gone;
 	/* What has expired stays so until there is something newer, even if
 	 * the wall clock was set back meanwhile. */
-	same_term = was_expired && e->object->version == o->version &&
+	same_term = e->expired && e->object->version == o->version &&
 	    e->object->expires_at == o->expires_at;
-	cache_replace(c, e, object_ref(o), now);
+	reads = e->expired && e->expired_reads < UINT8_MAX
+	    ? e->expired_reads + 1u : e->expired_reads;
 	if (same_term)
-		e->expired = true;
-	else if (cache_past_expiry(o, now))
-		cache_expire(e, now);
-	e->expired_reads = e->expired ? reads : 0;
+		expired_boot_ms = e->expired_boot_ms;
+	cache_replace(c, e, object_ref(o), now);
 	cache_account(c, e, true);
-	cache_set_due(c, e, now->boot_ms + cache_interval(c, e, rnd));
+	*(same ? &c->stats.confirms : &c->stats.changes) += 1;
+	if (news)
+		cache_tell(c, e, CACHE_EVENT_CHANGED);
+	if (same_term) {
+		e->expired = true;
+		e->expired_boot_ms = expired_boot_ms;
+	} else if (cache_past_expiry(c, o, now)) {
+		cache_expire(c, e, now);
+	}
+	cache_tell_fresh(c, e);
+	e->expired_reads = e->expired ? (uint8_t)reads : 0;
+	e->reread_boot_ms = cache_next_reread(c, !had, rnd, now);
+	cache_set_due(c, e, cache_next_ordinary(c, e, rnd, now));
 	cache_schedule_expiry(c, e, rnd, now);
 	if (ret_changed != NULL)
-		*ret_changed = !same || e->expired != was_expired;
+		*ret_changed = !same;
 	return 0;
 }
 
@@ -518,83 +559,136 @@ void
 cache_confirm(struct cache *c, struct cache_entry *e, uint64_t sent_boot_ms,
     uint64_t due_boot_ms, const struct now *now)
 {
-	(void)now;
-	cache_account(c, e, false);
-	e->confirmed_boot_ms = sent_boot_ms;
-	e->failures = 0;
-	e->last_error = 0;
-	cache_account(c, e, true);
+	if (e->object == NULL)
+		return;
+	cache_latch_expired(c, now);
+	/* what was said of it since then is newer */
+	if ((int64_t)(sent_boot_ms - e->confirmed_boot_ms) >= 0) {
+		cache_account(c, e, false);
+		e->confirmed_boot_ms = sent_boot_ms;
+		e->failures = 0;
+		e->last_error = 0;
+		if (e->expired && e->expired_reads < UINT8_MAX)
+			e->expired_reads++;
+		cache_account(c, e, true);
+		c->stats.confirms++;
+		cache_tell_fresh(c, e);
+	}
+	if (e->job != NULL) {
+		cache_unpark(c, e);
+		return;
+	}
+	/* there are no random bits here, but it is the expired one's own */
+	if (e->expired)
+		due_boot_ms = cache_next_ordinary(c, e,
+		    slab_number(&c->entries, e) * 2654435761u, now);
 	cache_set_due(c, e, due_boot_ms);
-}
-
-uint64_t
-cache_next_phase(const struct cache *c, struct view what,
-    uint64_t interval_ms, uint32_t rnd, const struct now *now)
-{
-	(void)c;
-	(void)what;
-	return now->boot_ms + cache_jittered(interval_ms, rnd);
-}
-
-int
-cache_restore(struct cache *c, const struct cache_restored *r,
-    uint64_t spread_ms, uint32_t rnd, const struct now *now)
-{
-	struct cache_entry *e;
-	int error;
-
-	e = cache_get(c, &r->key, now);
-	if (e == NULL)
-		return ERR_NOMEM;
-	if (e->object != NULL)
-		return 0;
-	error = cache_install(c, e, r->object, rnd, now, NULL);
-	if (error != 0)
-		return error;
-	cache_account(c, e, false);
-	e->confirmed_boot_ms = now->boot_ms - r->age_ms;
-	e->read_boot_ms = now->boot_ms - r->read_age_ms;
-	e->failures = r->failures;
-	cache_account(c, e, true);
-	cache_set_due(c, e, now->boot_ms + (spread_ms ? rnd % spread_ms : 0));
-	return 0;
 }
 
 void
 cache_install_negative(struct cache *c, struct cache_entry *e, int error,
     const struct now *now)
 {
-	cache_replace(c, e, NULL, now);
-	e->negative_error = error;
-	cache_account(c, e, true);
-	cache_clear_expiry(c, e);
-	/* due: when it is forgotten */
-	cache_set_due(c, e, now->boot_ms + c->cfg.negative_ttl_ms);
+	bool news = e->object != NULL || e->missed;
+
+	cache_empty(c, e, error, now);
+	e->missed = false;
+	e->gone = true;
+	if (news)
+		cache_tell(c, e, CACHE_EVENT_GONE);
 }
 
 void
 cache_clear(struct cache *c, struct cache_entry *e, const struct now *now)
 {
-	cache_replace(c, e, NULL, now);
-	e->negative_error = ERR_AGAIN;
-	cache_account(c, e, true);
-	cache_clear_expiry(c, e);
-	cache_set_due(c, e, now->boot_ms + c->cfg.negative_ttl_ms);
+	if (e->object != NULL)
+		e->missed = true;
+	cache_empty(c, e, ERR_AGAIN, now);
 }
 
 void
 cache_refresh_failed(struct cache *c, struct cache_entry *e, int error,
     uint64_t retry_ms, const struct now *now)
 {
+	if (e->object == NULL) {
+		e->last_error = (int8_t)error;
+		if (e->due_slot == CACHE_NOT_IN_HEAP)
+			cache_set_due(c, e,
+			    now->boot_ms + c->cfg.negative_ttl_ms);
+		return;
+	}
+	cache_latch_expired(c, now);
 	cache_account(c, e, false);
-	e->last_error = error;
-	if (e->object != NULL && e->failures < UINT32_MAX)
+	e->last_error = (int8_t)error;
+	if (e->failures < UINT16_MAX)
 		e->failures++;
 	cache_account(c, e, true);
-	if (e->object != NULL)
-		cache_set_due(c, e, now->boot_ms + retry_ms);
-	else if (e->due_slot == CACHE_NOT_IN_HEAP)
-		cache_set_due(c, e, now->boot_ms + c->cfg.negative_ttl_ms);
+	cache_set_due(c, e, now->boot_ms + retry_ms);
+	c->stats.changes += e->failures == 1;
+	if (e->failures == 1 && !e->expired && !e->told_stale) {
+		e->told_stale = true;
+		cache_tell(c, e, CACHE_EVENT_STALE);
+	}
+}
+
+/* --- of another run --- */
+
+/* Age and standing of an object that has just been put into e. */
+static void
+cache_restore_times(struct cache *c, struct cache_entry *e,
+    const struct cache_restored *r, const struct now *now)
+{
+	e->confirmed_boot_ms = now->boot_ms - r->age_ms;
+	e->read_boot_ms = now->boot_ms - r->read_age_ms;
+	e->reread_boot_ms = now->boot_ms +
+	    (r->reread_in_ms < c->cfg.reread_interval_ms ? r->reread_in_ms
+	    : c->cfg.reread_interval_ms);
+	e->failures = r->failures < UINT16_MAX ? (uint16_t)r->failures
+	    : UINT16_MAX;
+	if (r->expired) {
+		e->expired = true;
+		e->expired_boot_ms = r->expired_age_ms > INT64_MAX / 2
+		    ? INT64_MIN / 2
+		    : (int64_t)now->boot_ms - (int64_t)r->expired_age_ms;
+	}
+	e->told_stale = e->failures > 0 && !e->expired;
+}
+
+int
+cache_restore(struct cache *c, const struct cache_restored *r,
+    uint64_t spread_ms, uint32_t rnd, const struct now *now)
+{
+	struct cache_entry *e = cache_find(c, &r->key);
+	bool made = e == NULL;
+
+	if (!made && (e->object != NULL || e->job != NULL || e->missed ||
+	    e->gone || e->negative_error != ERR_AGAIN))
+		return 0;
+	if (made)
+		e = cache_get(c, &r->key, now);
+	if (e == NULL || (r->object->expires_at != MSG_NO_TIME &&
+	    heap_reserve(&c->expiry, (size_t)c->expiry.count + 1) != 0)) {
+		if (made && e != NULL)
+			cache_drop(c, e);
+		return ERR_NOMEM;
+	}
+	assert(cache_has_id(e, object_id(r->object)));
+	if (c->stats.bytes - cache_entry_bytes(e) > c->cfg.max_bytes ||
+	    cache_cost(r->object) > c->cfg.max_bytes -
+	    (c->stats.bytes - cache_entry_bytes(e))) {
+		if (made)
+			cache_drop(c, e);
+		return ERR_TOO_LARGE;
+	}
+	cache_replace(c, e, object_ref(r->object), now);
+	cache_restore_times(c, e, r, now);
+	cache_account(c, e, true);
+	if (!e->expired && cache_past_expiry(c, e->object, now))
+		cache_expire(c, e, now);
+	cache_set_due(c, e, cache_next_restored(c, e, r->age_ms, spread_ms,
+	    rnd, now));
+	cache_schedule_expiry(c, e, rnd, now);
+	return 0;
 }
 
 /* --- room --- */
@@ -602,192 +696,5 @@ cache_refresh_failed(struct cache *c, struct cache_entry *e, int error,
 size_t
 cache_evict(struct cache *c, size_t want)
 {
-	struct cache_entry *e, *next;
-	size_t went = 0;
-
-	for (e = TAILQ_FIRST(&c->lru); e != NULL && went < want; e = next) {
-		next = TAILQ_NEXT(e, lru);
-		if (e->kept || e->job != NULL)
-			continue;
-		went += e->bytes;
-		c->stats.evictions++;
-		cache_drop(c, e);
-	}
-	return went;
-}
-
-/* --- what is due --- */
-
-void
-cache_make_failed_due(struct cache *c, uint64_t spread_ms, uint64_t rnd,
-    const struct now *now)
-{
-	struct cache_entry *e;
-	uint64_t x = rnd | 1;
-
-	TAILQ_FOREACH(e, &c->lru, lru) {
-		if (e->object == NULL || e->failures == 0)
-			continue;
-		/* xorshift: spreading needs no more than that */
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		if (e->due_slot != CACHE_NOT_IN_HEAP)
-			cache_set_due(c, e, now->boot_ms +
-			    (spread_ms ? x % spread_ms : 0));
-	}
-}
-
-static bool
-cache_is_idle(const struct cache *c, const struct cache_entry *e,
-    const struct now *now)
-{
-	return !e->kept && (e->object == NULL ||
-	    now->boot_ms - e->read_boot_ms >= c->cfg.idle_evict_ms);
-}
-
-/* Entries whose expiry comes up become due at once. */
-static void
-cache_expiry_to_due(struct cache *c, const struct now *now)
-{
-	struct cache_entry *e;
-	int64_t wall_ms;
-
-	while ((e = heap_first(&c->expiry, &wall_ms)) != NULL &&
-	    wall_ms <= now->wall_ms) {
-		if (e->object->expires_at > now->wall_ms)
-			cache_set_expiry(c, e, e->object->expires_at);
-		else
-			(void)cache_state(c, e, now);
-		if (e->job == NULL)
-			cache_set_due(c, e, now->boot_ms);
-	}
-}
-
-struct cache_entry *
-cache_next_due(struct cache *c, const struct now *now)
-{
-	struct cache_entry *e;
-	int64_t due;
-
-	cache_expiry_to_due(c, now);
-	while ((e = heap_first(&c->due, &due)) != NULL &&
-	    due <= (int64_t)now->boot_ms) {
-		heap_remove(&c->due, e->due_slot);
-		if (e->job != NULL)
-			continue;	/* being read: comes back by itself */
-		if (cache_is_idle(c, e, now)) {
-			cache_drop(c, e);
-			continue;
-		}
-		if (e->object == NULL) {
-			/* kept but refused: ask again now and then */
-			cache_set_due(c, e,
-			    now->boot_ms + c->cfg.refresh_interval_ms);
-		}
-		return e;
-	}
-	return NULL;
-}
-
-uint64_t
-cache_wait_ms(const struct cache *c, const struct now *now)
-{
-	uint64_t wait = UINT64_MAX, until;
-	int64_t key;
-
-	if (heap_first(&c->due, &key) != NULL)
-		wait = key <= (int64_t)now->boot_ms ? 0
-		    : (uint64_t)key - now->boot_ms;
-	if (heap_first(&c->expiry, &key) != NULL) {
-		until = key <= now->wall_ms ? 0
-		    : (uint64_t)key - (uint64_t)now->wall_ms;
-		if (until < wait)
-			wait = until;
-	}
-	return wait;
-}
-
-void
-cache_foreach(struct cache *c, bool (*cb)(void *arg, struct cache_entry *e),
-    void *arg)
-{
-	struct cache_entry *e, *next;
-
-	for (e = TAILQ_FIRST(&c->lru); e != NULL; e = next) {
-		next = TAILQ_NEXT(e, lru);
-		if (!cb(arg, e))
-			return;
-	}
-}
-
-/*
- * Buckets are taken in the order of their numbers with the bits reversed.
- * The table only ever doubles; a bucket then becomes two whose reversed
- * numbers are neighbours, so what was walked stays walked.
- */
-bool
-cache_iterate(struct cache *c, size_t *pos,
-    void (*cb)(void *arg, struct cache_entry *e), void *arg)
-{
-	struct cache_entry *e;
-	size_t bit;
-
-	for (e = c->buckets[*pos & (c->nbuckets - 1)]; e != NULL; e = e->chain)
-		cb(arg, e);
-	for (bit = c->nbuckets >> 1; bit != 0 && (*pos & bit) != 0; bit >>= 1)
-		*pos &= ~bit;
-	*pos |= bit;
-	return bit != 0;
-}
-
-struct cache_rank {
-	int64_t read_age_ms;
-	struct cache_entry *e;
-};
-
-static int
-cache_compare_ranks(const void *a, const void *b)
-{
-	const struct cache_rank *x = a, *y = b;
-
-	/* read longest ago first */
-	return (x->read_age_ms < y->read_age_ms) -
-	    (x->read_age_ms > y->read_age_ms);
-}
-
-void
-cache_sort(struct cache *c, const struct now *now)
-{
-	struct cache_rank *ranks;
-	struct cache_entry *e;
-	size_t i, n = 0;
-
-	ranks = malloc((c->count + 1) * sizeof(*ranks));
-	if (ranks == NULL)
-		return;		/* another order is no fault */
-	TAILQ_FOREACH(e, &c->lru, lru) {
-		ranks[n].read_age_ms =
-		    (int64_t)(now->boot_ms - e->read_boot_ms);
-		ranks[n++].e = e;
-	}
-	qsort(ranks, n, sizeof(*ranks), cache_compare_ranks);
-	TAILQ_INIT(&c->lru);
-	for (i = 0; i < n; i++)
-		TAILQ_INSERT_TAIL(&c->lru, ranks[i].e, lru);
-	free(ranks);
-}
-
-int64_t
-cache_get_wall_floor(const struct cache *c, const struct now *now)
-{
-	(void)c;
-	(void)now;
-	return INT64_MIN;
-}
-
-void
-cache_get_stats(const struct cache *c, struct cache_stats *ret_stats)
-{
-	*ret_stats = c->stats;
+	return cache_evict_others(c, NULL, false, want, NULL);
 }

@@ -8,6 +8,8 @@
  * or (negative) the definite refusal that the service gave, for negative_ttl.
  *
  * Times: confirmed, due and read run on the boot clock, expiry on wall time.
+ * What another run of the agent confirmed or read may lie before the boot, so
+ * such a time is only ever looked at as an age: now less it, modulo 2^64.
  *
  * Event-loop thread only.
  */
@@ -17,8 +19,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <sys/queue.h>
 
 #include "clock.h"
 #include "object.h"
@@ -36,7 +36,7 @@ struct cache_config {
 	uint64_t serve_expired_ms;	/* 0: never */
 	uint64_t phase;			/* this host's: a hash of its machine id.
 					 * Hosts that boot together do not ask
-					 * together */
+					 * together.  0: as good as any */
 };
 
 /* What happened to a value, for those who watch it. */
@@ -57,41 +57,56 @@ struct cache_key {
 	struct view id;
 };
 
-#define CACHE_NOT_IN_HEAP SIZE_MAX
+/*
+ * A wall clock before this cannot be true: this code is younger.  2026-01-01
+ * 00:00:00 UTC; raised with releases.
+ */
+#define CACHE_WALL_PLAUSIBLE_MS INT64_C(1767225600000)
 
-/* Fields are read freely, written by cache.c alone unless marked. */
+#define CACHE_NOT_IN_HEAP UINT32_MAX
+
+/*
+ * Fields are read freely, written by the cache alone unless marked.  100,000
+ * of these are held, so it has no byte to spare: entries refer to one another
+ * by number (slab.h), and the id lies in the object, or in what is left of it.
+ */
 struct cache_entry {
-	struct cache_entry *chain;	/* of its hash bucket */
-	TAILQ_ENTRY(cache_entry) lru;
-	struct object *object;		/* NULL: negative */
-	uint64_t hash;
+	struct object *object;	/* NULL: negative */
+	union {
+		struct object *label;	/* without an object: has the id */
+		int64_t expired_boot_ms; /* with an object that expired: when,
+					  * on the boot clock; may lie before
+					  * the boot */
+	};
 	uint64_t confirmed_boot_ms;	/* the service said so, last */
-	uint64_t due_boot_ms;		/* next refresh; heap key */
 	uint64_t reread_boot_ms;	/* from then on the next refresh is by id,
 					 * whatever a listing says */
 	uint64_t read_boot_ms;		/* last read by a caller */
-	int64_t expiry_wall_ms;		/* next thing to do for expiresAt; heap key */
-	size_t due_slot;		/* place in the heaps */
-	size_t expiry_slot;
-	size_t bytes;			/* counted for it */
-	int negative_error;		/* ERR_* of a negative entry */
-	int last_error;			/* of the newest refresh, 0: none */
-	unsigned int failures;		/* refreshes failed since confirmed */
-	bool expired;			/* seen past expiresAt: stays so, whatever
-					 * the wall clock does next */
-	int64_t expired_boot_ms;	/* when, on the boot clock; may lie
-					 * before the boot */
-	unsigned int expired_reads;	/* confirmed since, still expired */
-	bool kept;			/* preload: never evicted */
-	bool on_listing;		/* fetch's: a listing is to revalidate it */
-	unsigned int watchers;		/* watch's: while not 0, neither idle
-					 * nor evicted */
+	uint64_t version;		/* as in its key */
 	void *job;			/* fetch's, while it reads this */
-	enum ref_kind kind;
-	enum ref_format format;
-	uint64_t version;
-	uint16_t id_len;
-	char id[];			/* NUL-terminated */
+	uint32_t chain;			/* next in its hash bucket */
+	uint32_t older;			/* by last read */
+	uint32_t newer;
+	uint32_t due_slot;		/* place on the due list, or among those
+					 * that are parked */
+	uint32_t expiry_slot;
+	unsigned int watchers;	/* watch's: while not 0, neither idle nor
+				 * evicted */
+	uint16_t failures;	/* refreshes failed since confirmed, at most
+				 * UINT16_MAX */
+	int8_t negative_error;	/* ERR_* of a negative entry */
+	int8_t last_error;	/* of the newest refresh, 0: none */
+	uint8_t expired_reads;	/* confirmed since it expired */
+	enum ref_kind kind : 2;
+	enum ref_format format : 3;
+	bool expired : 1;	/* seen past expiresAt: stays so, whatever the
+				 * wall clock does next */
+	bool kept : 1;		/* preload's: never evicted */
+	bool parked : 1;	/* waits for a listing */
+	bool told_expiring : 1;	/* of the expiresAt that it has */
+	bool told_stale : 1;	/* and not yet that it is fresh again */
+	bool missed : 1;	/* had a value, which cache_clear() dropped */
+	bool gone : 1;		/* refused, and no value came since */
 };
 
 enum cache_state {
@@ -102,6 +117,8 @@ enum cache_state {
 	CACHE_EXPIRED,		/* expired, not servable */
 	CACHE_TOO_OLD,		/* stale for longer than max_stale */
 	CACHE_NEGATIVE,		/* negative_error is the answer */
+	CACHE_UNJUDGED,		/* it has an expiresAt, and nobody knows what
+				 * time it is (cache_can_judge()): not servable */
 };
 
 struct cache_stats {
@@ -109,10 +126,11 @@ struct cache_stats {
 	size_t keys;
 	size_t negatives;
 	size_t stale;		/* entries in CACHE_STALE by failures */
-	size_t bytes;
+	size_t bytes;		/* what all of it really takes */
 	size_t max_bytes;
 	uint64_t evictions;
-	uint64_t changes;	/* contents came, changed or went: a counter */
+	uint64_t changes;	/* contents came, changed or went, expired or
+				 * became stale: a counter */
 	uint64_t confirms;	/* only their age became less: likewise */
 };
 
@@ -124,9 +142,16 @@ void cache_free(struct cache *c);
 void cache_configure(struct cache *c, const struct cache_config *cfg);
 
 /*
- * Whom to tell what happens to values.  From within the calls below, so cb
- * must not call back into the cache; e is as it is afterwards, for
- * CACHE_EVENT_GONE without its object.
+ * Whom to tell what happens to values, each thing once.  From within the calls
+ * below, so cb must not call back into the cache; e is as it is afterwards,
+ * for CACHE_EVENT_GONE without its object.
+ *
+ * CHANGED: something that a caller sees differs, or a value is there where the
+ * service had refused one, or where cache_clear() had dropped one (nobody
+ * knows then whether it is another).  GONE: refused where there was one, or
+ * where cache_clear() had dropped one.  EXPIRING and EXPIRED: once for each expiresAt.  STALE: at the first failure, unless it
+ * has expired; FRESH_AGAIN: when that is over.  Nothing is told of what is
+ * purged, evicted, restored, or held for the first time, but that it expires.
  */
 void cache_set_watcher(struct cache *c,
     void (*cb)(void *arg, const struct cache_entry *e, enum cache_event ev),
@@ -134,10 +159,19 @@ void cache_set_watcher(struct cache *c,
 
 /*
  * A lower bound of the wall clock that is not this machine's: the Date of an
- * answer by the service, as of now.  Expiry is judged by the later of the two.
+ * answer by the service, as of now.  It goes on with the boot clock and never
+ * goes down.  Expiry is judged by the later of the two, and at once, so that
+ * values may expire here.
  */
 void cache_set_wall_floor(struct cache *c, int64_t wall_ms,
     const struct now *now);
+
+/*
+ * Does anybody know what time it is?  False while the wall clock (with the
+ * lower bound) is before CACHE_WALL_PLAUSIBLE_MS, as on a machine that boots
+ * in 1970: no expiry can be judged until it is set, or the service heard.
+ */
+bool cache_can_judge(const struct cache *c, const struct now *now);
 
 /* Find an entry; NULL if there is none.  Does not count as a read. */
 struct cache_entry *cache_find(struct cache *c, const struct cache_key *key);
@@ -148,6 +182,19 @@ struct cache_entry *cache_find(struct cache *c, const struct cache_key *key);
  */
 struct cache_entry *cache_get(struct cache *c, const struct cache_key *key,
     const struct now *now);
+
+/*
+ * The id; a NUL follows it.  Valid until something is installed in e, or e is
+ * dropped.
+ */
+struct view cache_id(const struct cache_entry *e);
+bool cache_has_id(const struct cache_entry *e, struct view id);
+
+/* When its next refresh is due; UINT64_MAX while it is not on the due list. */
+uint64_t cache_due_boot_ms(const struct cache *c, const struct cache_entry *e);
+
+/* What it takes in cache_stats.bytes. */
+size_t cache_entry_bytes(const struct cache_entry *e);
 
 /* What may be served now.  Latches expiry, so it is not const. */
 enum cache_state cache_state(struct cache *c, struct cache_entry *e,
@@ -160,26 +207,48 @@ uint64_t cache_age(const struct cache_entry *e, const struct now *now);
 void cache_touch(struct cache *c, struct cache_entry *e, const struct now *now);
 
 /*
- * The service confirmed this object: replaces what is held as one step and
- * makes room by evicting others.  rnd: 32 random bits, for jitter.  Takes a
- * reference of its own.  ret_changed (may be NULL): something a caller sees
- * differs from before.
- * Returns 0 or ERR_TOO_LARGE: it can never fit; the entry is then unchanged.
+ * The service confirmed this object, which has the entry's id: replaces what
+ * is held as one step and makes room by dropping others, but none that is kept
+ * or watched.  rnd: 32 random bits, for jitter.  Takes a reference of its own.
+ * ret_changed (may be NULL): something a caller sees differs from before.
+ * Returns 0; ERR_TOO_LARGE: it can never fit, or not beside what must stay;
+ * or ERR_NOMEM.  After an error the entry is unchanged.
  */
 int cache_install(struct cache *c, struct cache_entry *e, struct object *o,
     uint32_t rnd, const struct now *now, bool *ret_changed);
 
 /*
  * A listing that was asked for at sent_boot_ms shows what is held to be
- * current.  due_boot_ms: the next refresh, for all that it confirmed.
+ * current.  due_boot_ms: the next refresh, for all that it confirmed; where a
+ * value has expired, which this does not end, it comes by backoff instead, and
+ * where a job is under way it is left alone.  What was confirmed later than
+ * sent_boot_ms only becomes due.
  */
 void cache_confirm(struct cache *c, struct cache_entry *e,
     uint64_t sent_boot_ms, uint64_t due_boot_ms, const struct now *now);
 
 /*
+ * Is its next refresh to be a read by its id, whatever a listing says?  That
+ * comes every reread_interval.
+ */
+bool cache_wants_reread(const struct cache *c, const struct cache_entry *e,
+    const struct now *now);
+
+/*
+ * e, which cache_next_due() gave out, waits for a listing.  Whatever is
+ * installed, confirmed or failed for it ends that.  Returns 0 or ERR_NOMEM.
+ */
+int cache_park(struct cache *c, struct cache_entry *e);
+/* It waits no longer; it is not due either until something happens to it. */
+void cache_unpark(struct cache *c, struct cache_entry *e);
+/* One that waits, or NULL. */
+struct cache_entry *cache_parked(const struct cache *c);
+
+/*
  * When to refresh next what was confirmed now, on this host's phase: at most
- * interval_ms from now, the same moment of each interval for the same what on
- * the same host, less some jitter.  rnd: 32 random bits.
+ * interval_ms from now and not before a sixteenth of it, the same moment of
+ * each interval for the same what on the same host, less some jitter.  rnd: 32
+ * random bits.
  */
 uint64_t cache_next_phase(const struct cache *c, struct view what,
     uint64_t interval_ms, uint32_t rnd, const struct now *now);
@@ -197,9 +266,12 @@ struct cache_restored {
 };
 
 /*
- * Put it in, due within spread_ms or when it had been due.  An entry that is
- * there already stays as it is.  Takes a reference of its own.
- * Returns 0, ERR_TOO_LARGE or ERR_NOMEM.
+ * Put it in, with its age, failures and expiry: due when it had been due, or
+ * within spread_ms if that was before now.  Evicts nothing.  An entry of which
+ * anything is known by now, or which is being read, stays as it is.  Least
+ * recently read first, so that this stays their order.  Takes a reference of
+ * its own.
+ * Returns 0, ERR_TOO_LARGE (there is no room) or ERR_NOMEM.
  */
 int cache_restore(struct cache *c, const struct cache_restored *r,
     uint64_t spread_ms, uint32_t rnd, const struct now *now);
@@ -234,15 +306,19 @@ void cache_make_failed_due(struct cache *c, uint64_t spread_ms,
 
 /*
  * The next entry that wants a refresh now, or NULL.  It is taken off the due
- * list until it is installed or failed.  Idle and over-aged negative entries
- * met on the way are dropped.
+ * list until it is installed, confirmed or failed.  Idle and over-aged
+ * negative entries met on the way are dropped.  Before that, all values whose
+ * time has come expire.
  */
 struct cache_entry *cache_next_due(struct cache *c, const struct now *now);
 
 /* Milliseconds until cache_next_due() is worth a call; UINT64_MAX: never. */
 uint64_t cache_wait_ms(const struct cache *c, const struct now *now);
 
-/* Walk all entries in no order; return false from cb to stop.  cb may drop e. */
+/*
+ * Walk all entries, least recently read first; return false from cb to stop.
+ * cb may drop e.
+ */
 void cache_foreach(struct cache *c,
     bool (*cb)(void *arg, struct cache_entry *e), void *arg);
 
@@ -252,7 +328,7 @@ void cache_foreach(struct cache *c,
  * the last is met exactly once.  *pos starts at 0.  False after the last
  * bucket.  cb must not add or drop entries.
  */
-bool cache_iterate(struct cache *c, size_t *pos,
+bool cache_iterate(struct cache *c, uint32_t *pos,
     void (*cb)(void *arg, struct cache_entry *e), void *arg);
 
 /* Put the LRU list into the order of the last reads, after a restore. */

@@ -1,20 +1,16 @@
 #include "config.h"
 
-#include "fetch.h"
+#include "fetch_impl.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <sys/queue.h>
-
 #include "backoff.h"
 #include "err.h"
 #include "hash.h"
-#include "lookup.h"
-#include "names.h"
+#include "revalidate.h"
 #include "timers.h"
 
 #define FETCH_RETRY_BASE_MS 1000
@@ -29,58 +25,24 @@
 #define FETCH_ROOM_BYTES (1u << 20)	/* evicted when the arena is full */
 #define FETCH_WALL_CHECK_MS 1000	/* the wall clock may have been set */
 
-TAILQ_HEAD(wait_list, fetch_wait);
-
-/* One caller that has to wait; lookup says for what. */
-struct fetch_wait {
-	TAILQ_ENTRY(fetch_wait) link;
-	struct fetch *f;
-	struct wait_list *on;	/* the list it is in */
-	struct reading *reading; /* that one's waits are on, or NULL */
-	struct lookup lookup;	/* its name points to the copy below */
-	fetch_cb *cb;
-	void *arg;
-	struct fetch_result result; /* once it is on the ready list */
-	char name[];
-};
-
-/* One read of an entry under way; the entry's job points here. */
-struct reading {
-	struct fetch *f;
-	struct cache_entry *entry;
-	struct job *job;
-	struct wait_list waits;
-	bool made_room;		/* has evicted for it once */
-};
-
-struct fetch {
-	struct fetch_config cfg;
-	struct event_base *base;
-	struct cache *cache;
-	struct jobs *jobs;
-	struct names *names;
-	struct metrics *metrics;
-	struct fetch_hooks hooks;
-	struct timer *due;
-	struct timer *deliver;
-	struct timer *grace;
-	bool unauthorized;
-	bool offline;
-	struct wait_list on_secret_names;
-	struct wait_list on_key_names;
-	struct wait_list ready;
-};
-
 static void fetch_continue(struct fetch_wait *w, const struct now *now);
 static void fetch_due_cb(void *arg);
 static void fetch_deliver_cb(void *arg);
 static void fetch_grace_cb(void *arg);
 static void fetch_names_cb(void *arg, enum ref_kind kind,
     const struct upstream_answer *answer);
+static bool fetch_page_cb(void *arg, enum ref_kind kind,
+    const struct upstream_page *page, uint64_t asked_boot_ms);
+static void fetch_read_changed(void *arg, struct cache_entry *e,
+    const struct now *now);
+static uint64_t fetch_batch_retry_ms(void *arg, const struct cache_entry *e,
+    int error, const struct now *now);
+static void fetch_settled(void *arg, const struct now *now);
 static bool fetch_reload_key(void *arg);
 static void fetch_event(void *arg, const struct cache_entry *e,
     enum cache_event ev);
 static void fetch_state_changed(void *arg);
+static void fetch_heard(void *arg, int64_t date_ms);
 
 /* --- life --- */
 
@@ -92,6 +54,12 @@ fetch_new(struct event_base *base, struct upstream *up,
 	struct jobs_hooks job_hooks = {
 		.reload_key = fetch_reload_key,
 		.state_changed = fetch_state_changed,
+		.heard = fetch_heard,
+	};
+	struct revalidate_hooks value_hooks = {
+		.read = fetch_read_changed,
+		.retry_ms = fetch_batch_retry_ms,
+		.settled = fetch_settled,
 	};
 	struct fetch *f;
 
@@ -105,11 +73,14 @@ fetch_new(struct event_base *base, struct upstream *up,
 	TAILQ_INIT(&f->on_secret_names);
 	TAILQ_INIT(&f->on_key_names);
 	TAILQ_INIT(&f->ready);
-	job_hooks.arg = f;
+	job_hooks.arg = value_hooks.arg = f;
 	if ((f->cache = cache_new(&cfg->cache)) == NULL ||
 	    (f->jobs = jobs_new(base, up, cfg->max_in_flight,
 	    &job_hooks)) == NULL ||
-	    (f->names = names_new(f->jobs, fetch_names_cb, f)) == NULL ||
+	    (f->names = names_new(f->jobs, fetch_page_cb, fetch_names_cb,
+	    f)) == NULL ||
+	    (f->revalidate = revalidate_new(base, f->cache, f->names,
+	    &value_hooks)) == NULL ||
 	    (f->due = timer_new(base, fetch_due_cb, f)) == NULL ||
 	    (f->deliver = timer_new(base, fetch_deliver_cb, f)) == NULL ||
 	    (f->grace = timer_new(base, fetch_grace_cb, f)) == NULL) {
@@ -117,6 +88,8 @@ fetch_new(struct event_base *base, struct upstream *up,
 		return NULL;
 	}
 	cache_set_watcher(f->cache, fetch_event, f);
+	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms,
+	    cfg->cache.refresh_lead_ms);
 	return f;
 }
 
@@ -142,6 +115,7 @@ fetch_free(struct fetch *f)
 		return;
 	if (f->cache != NULL)
 		cache_foreach(f->cache, fetch_end_reading, NULL);
+	revalidate_free(f->revalidate);
 	names_free(f->names);
 	jobs_free(f->jobs);
 	cache_free(f->cache);
@@ -156,6 +130,8 @@ fetch_configure(struct fetch *f, const struct fetch_config *cfg)
 {
 	f->cfg = *cfg;
 	cache_configure(f->cache, &cfg->cache);
+	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms,
+	    cfg->cache.refresh_lead_ms);
 }
 
 struct cache *
@@ -187,7 +163,7 @@ fetch_event(void *arg, const struct cache_entry *e, enum cache_event ev)
 
 /* --- timers --- */
 
-static void
+void
 fetch_schedule(struct fetch *f, const struct now *now)
 {
 	uint64_t wait = cache_wait_ms(f->cache, now);
@@ -205,6 +181,7 @@ fetch_retry_ms(const struct fetch *f, const struct cache_entry *e, int error,
 {
 	struct backoff b;
 	uint64_t retry, probe = jobs_probe_ms(f->jobs, now);
+	uint64_t held = jobs_held_ms(f->jobs, now);
 
 	/* A service that answers, but wrongly, is not asked every 15 s. */
 	backoff_init(&b, FETCH_RETRY_BASE_MS,
@@ -216,6 +193,8 @@ fetch_retry_ms(const struct fetch *f, const struct cache_entry *e, int error,
 	if (retry > probe)
 		retry = probe + hash_random() %
 		    ((probe >> FETCH_PROBE_JITTER_SHIFT) + 1);
+	if (retry < held)
+		retry = held + hash_random() % FETCH_RECOVERY_SPREAD_MS;
 	return retry;
 }
 
@@ -260,6 +239,28 @@ fetch_deliver_cb(void *arg)
 static void fetch_read_cb(void *arg, struct job *job,
     struct upstream_answer *answer);
 
+/* What is held expires soon or has expired: that goes before other refreshes. */
+static bool
+fetch_is_expiring(const struct fetch *f, const struct cache_entry *e)
+{
+	struct now now;
+
+	if (e->object == NULL || e->object->expires_at == MSG_NO_TIME)
+		return false;
+	clock_read(&now);
+	return e->object->expires_at <= now.wall_ms ||
+	    (uint64_t)e->object->expires_at - (uint64_t)now.wall_ms <=
+	    f->cfg.cache.refresh_lead_ms + f->cfg.cache.refresh_lead_ms / 8;
+}
+
+static enum job_waited
+reading_waited(const struct reading *rd)
+{
+	if (!TAILQ_EMPTY(&rd->waits))
+		return JOB_PATIENT;
+	return fetch_is_expiring(rd->f, rd->entry) ? JOB_EXPIRY : JOB_REFRESH;
+}
+
 static int
 reading_send(struct reading *rd)
 {
@@ -267,13 +268,13 @@ reading_send(struct reading *rd)
 	const struct upstream_request req = {
 		.op = e->kind == REF_SECRET ? UPSTREAM_READ_SECRET
 		    : UPSTREAM_READ_KEY,
-		.id = { .p = (const uint8_t *)e->id, .len = e->id_len },
+		.id = cache_id(e),
 		.version = e->version,
 		.format = e->format,
 	};
 
-	return jobs_start(rd->f->jobs, &req, TAILQ_EMPTY(&rd->waits)
-	    ? JOB_NOBODY : JOB_PATIENT, fetch_read_cb, rd, &rd->job);
+	return jobs_start(rd->f->jobs, &req, reading_waited(rd),
+	    fetch_read_cb, rd, &rd->job);
 }
 
 static int
@@ -337,10 +338,9 @@ fetch_drop_sibling(void *arg, struct cache_entry *e)
 	struct fetch_drop *d = arg;
 
 	if (e == d->cause || e->kind != d->cause->kind ||
-	    e->id_len != d->cause->id_len ||
-	    memcmp(e->id, d->cause->id, e->id_len) != 0)
+	    !cache_has_id(e, cache_id(d->cause)))
 		return true;
-	if (e->job != NULL)
+	if (e->job != NULL || e->kept || e->watchers > 0)
 		cache_clear(d->f->cache, e, d->now);
 	else
 		cache_drop(d->f->cache, e);
@@ -395,7 +395,7 @@ fetch_read_cb(void *arg, struct job *job, struct upstream_answer *answer)
 	fetch_wake_reading(rd, job, answer, &now);
 	/* nothing came of a first read: nothing to remember */
 	if (e->job == NULL && e->object == NULL && !e->kept &&
-	    e->negative_error == ERR_AGAIN)
+	    e->watchers == 0 && e->negative_error == ERR_AGAIN)
 		cache_drop(f->cache, e);
 	free(rd);
 	fetch_schedule(f, &now);
@@ -412,11 +412,54 @@ fetch_due_cb(void *arg)
 	clock_read(&now);
 	for (n = 0; n < FETCH_DUE_AT_ONCE &&
 	    (e = cache_next_due(f->cache, &now)) != NULL; n++) {
-		if (fetch_start_reading(f, e) != 0)
-			cache_refresh_failed(f->cache, e, ERR_NOMEM,
-			    FETCH_RETRY_BASE_MS, &now);
+		if (!revalidate_take(f->revalidate, e, &now))
+			fetch_read_changed(f, e, &now);
 	}
 	fetch_schedule(f, &now);
+}
+
+/* --- refreshing by the listing --- */
+
+static bool
+fetch_page_cb(void *arg, enum ref_kind kind, const struct upstream_page *page,
+    uint64_t asked_boot_ms)
+{
+	struct fetch *f = arg;
+	struct now now;
+
+	if (kind != REF_SECRET)
+		return true;
+	clock_read(&now);
+	return revalidate_page(f->revalidate, page, asked_boot_ms, &now);
+}
+
+static void
+fetch_read_changed(void *arg, struct cache_entry *e, const struct now *now)
+{
+	struct fetch *f = arg;
+
+	if (fetch_start_reading(f, e) != 0)
+		cache_refresh_failed(f->cache, e, ERR_NOMEM,
+		    FETCH_RETRY_BASE_MS, now);
+}
+
+static uint64_t
+fetch_batch_retry_ms(void *arg, const struct cache_entry *e, int error,
+    const struct now *now)
+{
+	return fetch_retry_ms(arg, e, error, now);
+}
+
+static void
+fetch_settled(void *arg, const struct now *now)
+{
+	fetch_schedule(arg, now);
+}
+
+const char *
+fetch_revalidation(const struct fetch *f)
+{
+	return revalidate_mode(f->revalidate);
 }
 
 /* --- callers --- */
@@ -448,7 +491,8 @@ fetch_step(struct fetch *f, struct lookup *lk, const struct now *now,
     struct reading **ret_reading)
 {
 	const struct lookup_in in = fetch_lookup_in(f);
-	const enum job_waited waited = lk->patient ? JOB_PATIENT : JOB_FIRST;
+	const enum job_waited waited = lk->preload ? JOB_PRELOAD
+	    : lk->patient ? JOB_PATIENT : JOB_FIRST;
 	struct cache_entry *e;
 	enum lookup_step step;
 	int r = 0;
@@ -457,7 +501,7 @@ fetch_step(struct fetch *f, struct lookup *lk, const struct now *now,
 	if (lk->renew_behind && !lk->only_if_cached &&
 	    now->boot_ms - names_tried(f->names, lk->kind) >=
 	    f->cfg.cache.negative_ttl_ms)
-		(void)names_renew(f->names, lk->kind, JOB_NOBODY, now);
+		(void)names_renew(f->names, lk->kind, JOB_REFRESH, now);
 	*ret_reading = NULL;
 	if (step == LOOKUP_READ) {
 		r = fetch_start_reading(f, e);
@@ -583,6 +627,8 @@ fetch_names_cb(void *arg, enum ref_kind kind,
 	struct now now;
 
 	clock_read(&now);
+	if (kind == REF_SECRET)
+		revalidate_end(f->revalidate, answer->error, &now);
 	TAILQ_CONCAT(&waits, fetch_names_waits(f, kind), link);
 	while ((w = TAILQ_FIRST(&waits)) != NULL) {
 		TAILQ_REMOVE(&waits, w, link);
@@ -609,8 +655,8 @@ fetch_leave(struct fetch_wait *w)
 	if (rd == NULL || !TAILQ_EMPTY(&rd->waits))
 		return;
 	if (!job_is_unsent(rd->job) || rd->entry->object != NULL ||
-	    rd->entry->kept) {
-		job_set_waited(rd->job, JOB_NOBODY);
+	    rd->entry->kept || rd->entry->watchers > 0) {
+		job_set_waited(rd->job, JOB_REFRESH);
 		return;
 	}
 	job_cancel(rd->job);
@@ -645,261 +691,6 @@ fetch_give_up(struct fetch_wait *w, const struct now *now,
 	free(w);
 }
 
-/* --- dropping --- */
-
-struct fetch_purging {
-	struct fetch *f;
-	const struct ref *ref;	/* NULL: everything */
-	struct view id;
-	size_t count;
-	struct now now;
-};
-
-/* An entry that is being read is emptied, and read once more from now on. */
-static bool
-fetch_purge_entry(void *arg, struct cache_entry *e)
-{
-	struct fetch_purging *p = arg;
-	struct reading *rd = e->job;
-
-	if (p->ref != NULL && (e->kind != p->ref->kind ||
-	    e->id_len != p->id.len ||
-	    memcmp(e->id, p->id.p, p->id.len) != 0 ||
-	    (p->ref->version != 0 && e->version != p->ref->version)))
-		return true;
-	if (e->object != NULL || e->negative_error != ERR_AGAIN)
-		p->count++;
-	if (rd == NULL && !e->kept) {
-		cache_drop(p->f->cache, e);
-		return true;
-	}
-	/* what is preloaded stays so, and comes back by itself */
-	cache_clear(p->f->cache, e, &p->now);
-	if (rd != NULL)
-		job_restart(rd->job);
-	return true;
-}
-
-size_t
-fetch_purge(struct fetch *f, const struct ref *ref)
-{
-	struct fetch_purging p = { .f = f, .ref = ref };
-	struct view id, name;
-	char copy[MSG_ID_MAX];
-
-	if (fetch_identify(f, ref, &id, &name) != 0 || id.len > sizeof(copy))
-		return 0;
-	/* the id may lie in an entry that goes */
-	memcpy(copy, id.p, id.len);
-	p.id = (struct view){ .p = (const uint8_t *)copy, .len = id.len };
-	clock_read(&p.now);
-	cache_foreach(f->cache, fetch_purge_entry, &p);
-	fetch_schedule(f, &p.now);
-	return p.count;
-}
-
-size_t
-fetch_purge_all(struct fetch *f)
-{
-	struct fetch_purging p = { .f = f };
-
-	clock_read(&p.now);
-	cache_foreach(f->cache, fetch_purge_entry, &p);
-	fetch_schedule(f, &p.now);
-	names_forget(f->names, REF_SECRET);
-	names_forget(f->names, REF_KEY);
-	return p.count;
-}
-
-struct fetch_by_text {
-	const struct ref *ref;
-	const struct cache_entry *by_id;
-	const struct cache_entry *by_name;
-};
-
-static bool
-fetch_match_text(void *arg, struct cache_entry *e)
-{
-	struct fetch_by_text *m = arg;
-	struct view name;
-
-	if (e->kind != m->ref->kind)
-		return true;
-	if (e->id_len == m->ref->name.len &&
-	    memcmp(e->id, m->ref->name.p, e->id_len) == 0 &&
-	    (m->by_id == NULL || e->object != NULL))
-		m->by_id = e;
-	if (e->object != NULL) {
-		name = object_name(e->object);
-		if (name.len == m->ref->name.len &&
-		    memcmp(name.p, m->ref->name.p, name.len) == 0)
-			m->by_name = e;
-	}
-	return true;
-}
-
-int
-fetch_known(struct fetch *f, enum ref_kind kind, struct view text,
-    struct view *ret_id, struct view *ret_name)
-{
-	const struct cache_key key = { .kind = kind, .id = text };
-	const struct cache_entry *e = cache_find(f->cache, &key);
-	struct listing *l = names_listing(f->names, kind);
-	const struct upstream_row *row, *other;
-	int r;
-
-	if (e != NULL && e->object != NULL) {
-		*ret_id = object_id(e->object);
-		*ret_name = object_name(e->object);
-		return 0;
-	}
-	if (l == NULL)
-		return ERR_NOT_FOUND;
-	row = listing_by_id(l, text);
-	if (row == NULL && (r = listing_by_name(l, text, &row, &other)) != 0)
-		return r;
-	*ret_id = (struct view){ (const uint8_t *)row->id, strlen(row->id) };
-	*ret_name = (struct view){ (const uint8_t *)row->name,
-	    strlen(row->name) };
-	return 0;
-}
-
-int
-fetch_identify(struct fetch *f, const struct ref *ref,
-    struct view *ret_id, struct view *ret_name)
-{
-	struct fetch_by_text m = { .ref = ref };
-	int r;
-
-	r = fetch_known(f, ref->kind, ref->name, ret_id, ret_name);
-	if (r != ERR_NOT_FOUND)
-		return r;
-	cache_foreach(f->cache, fetch_match_text, &m);
-	if (m.by_id == NULL)
-		m.by_id = m.by_name;
-	if (m.by_id == NULL)
-		return ERR_NOT_FOUND;
-	*ret_id = (struct view){ (const uint8_t *)m.by_id->id,
-	    m.by_id->id_len };
-	*ret_name = m.by_id->object != NULL ? object_name(m.by_id->object)
-	    : (struct view){ NULL, 0 };
-	return 0;
-}
-
-struct view
-fetch_name_of(struct fetch *f, const struct object *o)
-{
-	struct listing *l = names_listing(f->names, o->kind);
-	const struct cache_key key = { .kind = o->kind, .id = object_id(o) };
-	const struct upstream_row *row;
-	struct cache_entry *e;
-
-	if (o->name_len > 0)
-		return object_name(o);
-	row = l != NULL ? listing_by_id(l, key.id) : NULL;
-	if (row != NULL)
-		return (struct view){ (const uint8_t *)row->name,
-		    strlen(row->name) };
-	e = cache_find(f->cache, &key);
-	if (e != NULL && e->object != NULL)
-		return object_name(e->object);
-	return (struct view){ NULL, 0 };
-}
-
-bool
-fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text)
-{
-	struct listing *l = names_listing(f->names, kind);
-	const struct cache_key key = { .kind = kind, .id = text };
-	const struct cache_entry *e;
-
-	if (lookup_looks_like_id(text) ||
-	    (l != NULL && listing_by_id(l, text) != NULL))
-		return true;
-	/* a name that was tried as an id, without success, is none */
-	e = cache_find(f->cache, &key);
-	return e != NULL && e->negative_error != ERR_NOT_FOUND;
-}
-
-void
-fetch_keep(struct fetch *f, const struct ref *ref)
-{
-	struct view id, name;
-	struct cache_entry *e;
-	struct cache_key key = {
-		.kind = ref->kind, .format = ref->format,
-		.version = ref->version,
-	};
-
-	if (fetch_identify(f, ref, &id, &name) != 0)
-		return;
-	key.id = id;
-	e = cache_find(f->cache, &key);
-	if (e != NULL)
-		e->kept = true;
-}
-
-/* --- where a value stands --- */
-
-static void
-fetch_stand_times(struct fetch *f, const struct now *now,
-    struct fetch_standing *st)
-{
-	const struct cache_entry *e = st->entry;
-	uint64_t left;
-
-	st->age_ms = cache_age(e, now);
-	st->usable_ms = f->cfg.cache.max_stale_ms > st->age_ms
-	    ? f->cfg.cache.max_stale_ms - st->age_ms : 0;
-	if (e->object->expires_at != MSG_NO_TIME) {
-		left = e->object->expires_at > now->wall_ms
-		    ? (uint64_t)e->object->expires_at - (uint64_t)now->wall_ms
-		    : 0;
-		if (left < st->usable_ms)
-			st->usable_ms = left;
-	}
-	if (e->job != NULL)
-		st->next_refresh_ms = 0;
-	else if (e->due_slot != CACHE_NOT_IN_HEAP)
-		st->next_refresh_ms = e->due_boot_ms > now->boot_ms
-		    ? e->due_boot_ms - now->boot_ms : 0;
-}
-
-void
-fetch_stand_entry(struct fetch *f, struct cache_entry *e,
-    const struct now *now, struct fetch_standing *ret)
-{
-	*ret = (struct fetch_standing){
-		.entry = e,
-		.state = cache_state(f->cache, e, now),
-		.next_refresh_ms = UINT64_MAX,
-		.last_error = e->last_error,
-	};
-	if (e->object != NULL)
-		fetch_stand_times(f, now, ret);
-}
-
-void
-fetch_stand(struct fetch *f, const struct ref *ref, const struct now *now,
-    struct fetch_standing *ret)
-{
-	struct cache_key key = {
-		.kind = ref->kind, .format = ref->format,
-		.version = ref->version,
-	};
-	struct cache_entry *e = NULL;
-	struct view name;
-
-	if (fetch_identify(f, ref, &key.id, &name) == 0)
-		e = cache_find(f->cache, &key);
-	if (e != NULL)
-		fetch_stand_entry(f, e, now, ret);
-	else
-		*ret = (struct fetch_standing){
-			.state = CACHE_NONE, .next_refresh_ms = UINT64_MAX,
-		};
-}
-
 /* --- the service as a whole --- */
 
 void
@@ -914,8 +705,16 @@ fetch_restored(struct fetch *f)
 void
 fetch_set_offline(struct fetch *f, bool offline)
 {
+	struct now now;
+
 	f->offline = offline;
 	jobs_set_offline(f->jobs, offline);
+	if (offline)
+		return;
+	clock_read(&now);
+	cache_make_failed_due(f->cache, FETCH_RECOVERY_SPREAD_MS,
+	    hash_random(), &now);
+	fetch_schedule(f, &now);
 }
 
 bool
@@ -928,6 +727,7 @@ void
 fetch_key_changed(struct fetch *f)
 {
 	jobs_key_changed(f->jobs);
+	revalidate_key_changed(f->revalidate);
 }
 
 static bool
@@ -945,6 +745,17 @@ fetch_grace_cb(void *arg)
 
 	(void)fetch_purge_all(f);
 	f->hooks.wiped(f->hooks.arg);
+}
+
+/* Expiry is judged by the later of the service's clock and ours. */
+static void
+fetch_heard(void *arg, int64_t date_ms)
+{
+	struct fetch *f = arg;
+	struct now now;
+
+	clock_read(&now);
+	cache_set_wall_floor(f->cache, date_ms, &now);
 }
 
 static void

@@ -54,6 +54,7 @@ struct fetch_query {
 	bool fresh;		/* confirmed after this call, or an error */
 	bool quiet;		/* no read of a caller: counts for nothing */
 	bool patient;		/* its caller waits for much: others go first */
+	bool preload;		/* nobody waits: all others go first */
 };
 
 struct fetch_result {
@@ -174,6 +175,9 @@ bool fetch_is_offline(const struct fetch *f);
 
 /* Another API key is in force: what was refused for the old one is asked again. */
 void fetch_key_changed(struct fetch *f);
+
+/* How values are refreshed, and why so: revalidate_mode(). */
+const char *fetch_revalidation(const struct fetch *f);
 
 /* The listings, to save and restore them. */
 struct names *fetch_names(struct fetch *f);

@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "backoff.h"
+#include "budget.h"
 #include "clock.h"
 #include "err.h"
 #include "hash.h"
@@ -19,6 +20,11 @@
 #define JOBS_RETRY_BASE_MS 100
 #define JOBS_RETRY_MAX_MS 1000
 #define JOBS_HOLD_DEFAULT_MS 1000 /* a 429 that does not say how long */
+#define JOBS_LINGERING_MAX 4	/* given up as probes, but left to run */
+
+const unsigned int jobs_latency_ms[JOBS_LATENCIES - 1] = {
+	5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000,
+};
 
 enum job_state {
 	JOB_QUEUED,
@@ -36,8 +42,11 @@ struct job {
 	enum job_state state;
 	enum job_waited waited;
 	bool probe;		/* sent while the breaker was open */
+	bool lingering;		/* was a probe; its owner has its answer */
+	enum job_waited sent_as; /* waited, when it was sent */
 	unsigned int key;	/* generation of the API key it went with */
 	uint64_t sent;
+	uint64_t sent_boot_ms;
 	struct upstream_request req; /* id points to id_copy */
 	struct upstream_call *call;
 	struct timer *retry;	/* made when first needed */
@@ -51,12 +60,17 @@ struct jobs {
 	struct event_base *base;
 	struct upstream *up;
 	struct timer *pump;
+	struct timer *patience;	/* with the probe */
+	struct job *probing;	/* the probe under way */
 	struct jobs_hooks hooks;
 	struct breaker breaker;
+	struct budget budget;
+	uint64_t due_held_boot_ms; /* until then only what callers wait for */
 	struct job_list queued[JOB_LEVELS]; /* by who waits, in order of coming */
 	struct job_list rest;	/* running or backing off */
 	struct job_list refused;
 	unsigned int max_in_flight;
+	unsigned int flying[JOB_LEVELS]; /* under way, by what they were sent as */
 	unsigned int key;
 	uint64_t counter;
 	struct upstream_request suspect; /* what failed last */
@@ -70,6 +84,7 @@ struct jobs {
 };
 
 static void jobs_pump_cb(void *arg);
+static void jobs_patience_cb(void *arg);
 
 struct jobs *
 jobs_new(struct event_base *base, struct upstream *up,
@@ -90,24 +105,31 @@ jobs_new(struct event_base *base, struct upstream *up,
 	TAILQ_INIT(&js->rest);
 	TAILQ_INIT(&js->refused);
 	breaker_init(&js->breaker);
+	budget_init(&js->budget);
 	js->pump = timer_new(base, jobs_pump_cb, js);
-	if (js->pump == NULL) {
-		free(js);
+	js->patience = timer_new(base, jobs_patience_cb, js);
+	if (js->pump == NULL || js->patience == NULL) {
+		jobs_free(js);
 		return NULL;
 	}
 	return js;
 }
 
-/* The one to be sent next, or NULL. */
+/* The first of those below that level, the highest first, or NULL. */
+static struct job *
+jobs_first_below(const struct jobs *js, size_t level)
+{
+	struct job *job = NULL;
+
+	while (job == NULL && level > 0)
+		job = TAILQ_FIRST(&js->queued[--level]);
+	return job;
+}
+
 static struct job *
 jobs_first(const struct jobs *js)
 {
-	struct job *job = NULL;
-	size_t i = JOB_LEVELS;
-
-	while (job == NULL && i > 0)
-		job = TAILQ_FIRST(&js->queued[--i]);
-	return job;
+	return jobs_first_below(js, JOB_LEVELS);
 }
 
 static void
@@ -129,6 +151,7 @@ jobs_free(struct jobs *js)
 	    (job = TAILQ_FIRST(&js->rest)) != NULL)
 		job_cancel(job);
 	timer_free(js->pump);
+	timer_free(js->patience);
 	free(js);
 }
 
@@ -198,8 +221,8 @@ jobs_start(struct jobs *js, const struct upstream_request *req,
 void
 job_set_waited(struct job *job, enum job_waited waited)
 {
-	if (waited == job->waited ||
-	    (waited != JOB_NOBODY && waited < job->waited))
+	if (waited == job->waited || (waited < job->waited &&
+	    (JOB_IS_WAITED(waited) || !JOB_IS_WAITED(job->waited))))
 		return;
 	if (job->state != JOB_QUEUED) {
 		job->waited = waited;
@@ -216,6 +239,22 @@ job_is_unsent(const struct job *job)
 	return job->state == JOB_QUEUED && job->sent == 0;
 }
 
+/* It is under way no longer, as far as the figures and the probe go. */
+static void
+job_landed(struct job *job)
+{
+	struct jobs *js = job->js;
+
+	if (js->probing == job) {
+		js->probing = NULL;
+		timer_stop(js->patience);
+	}
+	if (job->lingering)
+		return;
+	js->stats.in_flight--;
+	js->flying[job->sent_as]--;
+}
+
 /* Take a job back that is under way. */
 static void
 job_recall(struct job *job)
@@ -225,7 +264,7 @@ job_recall(struct job *job)
 
 	js->up->ops->cancel(js->up, job->call);
 	job->call = NULL;
-	js->stats.in_flight--;
+	job_landed(job);
 	if (job->probe) {
 		clock_read(&now);
 		breaker_abandoned(&js->breaker, now.boot_ms);
@@ -328,7 +367,9 @@ jobs_note_failure(struct jobs *js, const struct job *job,
 		return;
 	}
 	jobs_suspect(js, job);
-
+	/* what was sent before the probe, or given up as one, says nothing new */
+	if (js->breaker.state != BREAKER_CLOSED && !job->probe && !unauthorized)
+		return;
 	js->down_error = answer->error;
 	(void)snprintf(js->down_message, sizeof(js->down_message), "%s",
 	    answer->message);
@@ -345,11 +386,52 @@ static void
 jobs_note_held(struct jobs *js, const struct upstream_answer *answer,
     uint64_t now_boot_ms)
 {
+	/* what callers wait for is held only where the service says so */
+	uint64_t *until = answer->retry_after_ms != 0
+	    ? &js->stats.held_until_boot_ms : &js->due_held_boot_ms;
 	uint64_t wait = answer->retry_after_ms != 0
 	    ? answer->retry_after_ms : JOBS_HOLD_DEFAULT_MS;
 
-	if (now_boot_ms + wait > js->stats.held_until_boot_ms)
-		js->stats.held_until_boot_ms = now_boot_ms + wait;
+	if (now_boot_ms + wait > *until)
+		*until = now_boot_ms + wait;
+}
+
+static enum jobs_outcome
+jobs_outcome(const struct upstream_answer *answer)
+{
+	if (answer->error == 0)
+		return JOBS_OUTCOME_OK;
+	if (answer->status == 429)
+		return JOBS_OUTCOME_RATE_LIMITED;
+	if (answer->error == ERR_UNAUTHORIZED)
+		return JOBS_OUTCOME_UNAUTHORIZED;
+	if (answer->error == ERR_UPSTREAM_UNAVAILABLE)
+		return JOBS_OUTCOME_UNAVAILABLE;
+	if (answer->gone || answer->forbidden)
+		return JOBS_OUTCOME_REFUSED;
+	return JOBS_OUTCOME_ERROR;
+}
+
+/* For the figures, the budget and the clock. */
+static void
+jobs_count(struct jobs *js, const struct job *job,
+    const struct upstream_answer *answer, const struct now *now)
+{
+	uint64_t took = now->boot_ms - job->sent_boot_ms;
+	size_t i = 0;
+
+	js->stats.outcomes[jobs_outcome(answer)]++;
+	if (answer->status != 0) {
+		while (i < JOBS_LATENCIES - 1 && took > jobs_latency_ms[i])
+			i++;
+		js->stats.latencies[i]++;
+		js->stats.latency_sum_ms += took;
+	}
+	budget_told(&js->budget, &answer->rate, now->boot_ms);
+	if (answer->status == 429)
+		budget_refused(&js->budget, now->boot_ms);
+	if (answer->date_ms > 0 && js->hooks.heard != NULL)
+		js->hooks.heard(js->hooks.arg, answer->date_ms);
 }
 
 static void
@@ -469,11 +551,13 @@ static void
 jobs_refuse_queued(struct jobs *js, bool waited_too, int error,
     const char *message)
 {
-	struct upstream_answer answer = { .error = error, .retryable = true };
+	struct upstream_answer answer = {
+		.error = error, .retryable = true, .date_ms = MSG_NO_TIME,
+	};
 	struct job *job;
 
-	while ((job = waited_too ? jobs_first(js)
-	    : TAILQ_FIRST(&js->queued[JOB_NOBODY])) != NULL) {
+	while ((job = jobs_first_below(js, waited_too ? JOB_LEVELS
+	    : JOB_PATIENT)) != NULL) {
 		job_dequeue(job);
 		job->state = JOB_REFUSED;
 		TAILQ_INSERT_TAIL(&js->refused, job, link);
@@ -483,6 +567,65 @@ jobs_refuse_queued(struct jobs *js, bool waited_too, int error,
 		TAILQ_REMOVE(&js->refused, job, link);
 		job_finish(job, &answer);
 	}
+}
+
+/* The late answer to a probe: news about the service, and for nobody else. */
+static void
+job_linger_end(struct job *job, struct upstream_answer *answer,
+    const struct now *now)
+{
+	struct jobs *js = job->js;
+
+	if (answer->error != ERR_UNAUTHORIZED)
+		jobs_note(js, job, answer, now);
+	object_unref(answer->object);
+	if (answer->page != NULL)
+		upstream_page_free(answer->page);
+	job_free(job);
+}
+
+/* One more would be too many: the oldest goes. */
+static void
+jobs_limit_lingering(struct jobs *js)
+{
+	struct job *job, *oldest = NULL;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(job, &js->rest, link) {
+		if (!job->lingering)
+			continue;
+		if (n++ == 0)
+			oldest = job;
+	}
+	if (n >= JOBS_LINGERING_MAX)
+		job_cancel(oldest);
+}
+
+/* The probe hangs: it counts as failed, and is left to run. */
+static void
+jobs_patience_cb(void *arg)
+{
+	struct jobs *js = arg;
+	struct job *job = js->probing;
+	struct upstream_answer answer = {
+		.error = ERR_UPSTREAM_UNAVAILABLE, .retryable = true,
+		.date_ms = MSG_NO_TIME,
+	};
+	struct now now;
+
+	if (job == NULL)
+		return;
+	clock_read(&now);
+	(void)snprintf(answer.message, sizeof(answer.message), "the service "
+	    "does not answer (tried for %d s)", JOBS_PROBE_MS / 1000);
+	jobs_note_failure(js, job, &answer, now.boot_ms);
+	jobs_limit_lingering(js);
+	job_landed(job);
+	job->probe = false;
+	job->lingering = true;
+	timer_set(js->pump, 0);
+	job->cb(job->arg, job, &answer);
+	jobs_refuse_queued(js, true, js->down_error, js->down_message);
 }
 
 static void
@@ -495,13 +638,18 @@ job_answer_cb(void *arg, struct upstream_answer *answer)
 
 	clock_read(&now);
 	job->call = NULL;
-	js->stats.in_flight--;
+	job_landed(job);
 	TAILQ_REMOVE(&js->rest, job, link);
 	timer_set(js->pump, 0);
+	jobs_count(js, job, answer, &now);
+	if (job->lingering) {
+		job_linger_end(job, answer, &now);
+		return;
+	}
 	if (answer->error == ERR_UNAUTHORIZED && job_try_other_key(job))
 		return;
 	jobs_note(js, job, answer, &now);
-	if (answer->retryable && job->waited != JOB_NOBODY &&
+	if (answer->retryable && JOB_IS_WAITED(job->waited) &&
 	    job->backoff.failures + 1 < JOBS_ATTEMPTS &&
 	    js->breaker.state == BREAKER_CLOSED &&
 	    js->stats.held_until_boot_ms <= now.boot_ms &&
@@ -517,15 +665,17 @@ job_answer_cb(void *arg, struct upstream_answer *answer)
 /* --- sending --- */
 
 static void
-job_send(struct job *job, bool probe)
+job_send(struct job *job, bool probe, const struct now *now)
 {
 	struct jobs *js = job->js;
-	struct upstream_answer answer = { .error = 0 };
+	struct upstream_answer answer = { .date_ms = MSG_NO_TIME };
 	int r;
 
 	job->probe = probe;
 	job->key = js->key;
 	job->sent = jobs_now(js);
+	job->sent_boot_ms = now->boot_ms;
+	job->sent_as = job->waited;
 	r = js->up->ops->start(js->up, &job->req, job_answer_cb, job,
 	    &job->call);
 	job_dequeue(job);
@@ -533,7 +683,14 @@ job_send(struct job *job, bool probe)
 		job->state = JOB_RUNNING;
 		TAILQ_INSERT_TAIL(&js->rest, job, link);
 		js->stats.in_flight++;
+		js->flying[job->sent_as]++;
 		js->stats.requests++;
+		budget_sent(&js->budget, now->boot_ms);
+		if (probe) {
+			js->stats.probes++;
+			js->probing = job;
+			timer_set(js->patience, JOBS_PROBE_MS);
+		}
 		return;
 	}
 	if (probe)
@@ -548,12 +705,12 @@ static void
 jobs_pump_open(struct jobs *js, const struct now *now)
 {
 	struct job *job = jobs_probe(js), *first = jobs_first(js), *spare = NULL;
-	bool waited = first != NULL && first->waited != JOB_NOBODY;
+	bool waited = first != NULL && JOB_IS_WAITED(first->waited);
 	uint64_t wait;
 
 	if (job != NULL && breaker_try(&js->breaker, waited, now->boot_ms))
-		job_send(job, true);
-	else if (waited && job->waited == JOB_NOBODY)
+		job_send(job, true, now);
+	else if (waited && !JOB_IS_WAITED(job->waited))
 		spare = job; /* all that is waited for is the suspect */
 	if (spare != NULL)
 		job_dequeue(spare);
@@ -567,23 +724,80 @@ jobs_pump_open(struct jobs *js, const struct now *now)
 	}
 }
 
+/* waited_too: also what callers wait for. */
 static void
-jobs_pump_held(struct jobs *js, const struct now *now)
+jobs_pump_held(struct jobs *js, bool waited_too, uint64_t left)
 {
-	uint64_t left = js->stats.held_until_boot_ms - now->boot_ms;
 	char message[UPSTREAM_MESSAGE_MAX];
 
 	(void)snprintf(message, sizeof(message),
 	    "the service asked for a pause (rate limit), which lasts another "
 	    "%llu s", ((unsigned long long)left + 999) / 1000);
-	jobs_refuse_queued(js, true, ERR_UPSTREAM_UNAVAILABLE, message);
+	jobs_refuse_queued(js, waited_too, ERR_UPSTREAM_UNAVAILABLE, message);
+}
+
+static enum budget_share
+job_share(const struct job *job)
+{
+	switch (job->waited) {
+	case JOB_PRELOAD:
+		return BUDGET_PRELOAD;
+	case JOB_REFRESH:
+		return BUDGET_REFRESH;
+	case JOB_EXPIRY:
+		return BUDGET_EXPIRY;
+	case JOB_PATIENT:
+	case JOB_FIRST:
+		break;
+	}
+	return BUDGET_CALLER;
+}
+
+/*
+ * May this level have another under way?  Should what was asked for hang,
+ * there is room left for the next caller: what nobody waits for has half of
+ * it, and together with what the patient wait for three quarters.
+ */
+static bool
+jobs_has_room(const struct jobs *js, enum job_waited waited)
+{
+	unsigned int max = js->max_in_flight, half = max - max / 2;
+	unsigned int due, most;
+
+	if (js->stats.in_flight >= max)
+		return false;
+	due = js->flying[JOB_PRELOAD] + js->flying[JOB_REFRESH] +
+	    js->flying[JOB_EXPIRY];
+	if (!JOB_IS_WAITED(waited) && due >= half)
+		return false;
+	most = max - max / 4;
+	return waited == JOB_FIRST ||
+	    due + js->flying[JOB_PATIENT] < most;
+}
+
+/* Send what may be sent; what the budget holds back waits in the queue. */
+static void
+jobs_pump_closed(struct jobs *js, const struct now *now)
+{
+	struct job *job;
+	uint64_t wait;
+
+	while ((job = jobs_first(js)) != NULL &&
+	    jobs_has_room(js, job->waited)) {
+		wait = budget_wait_ms(&js->budget, job_share(job),
+		    now->boot_ms);
+		if (wait > 0) {
+			timer_set(js->pump, wait);
+			return;
+		}
+		job_send(job, false, now);
+	}
 }
 
 static void
 jobs_pump_cb(void *arg)
 {
 	struct jobs *js = arg;
-	struct job *job;
 	struct now now;
 
 	if (js->offline) {
@@ -593,17 +807,17 @@ jobs_pump_cb(void *arg)
 	}
 	clock_read(&now);
 	if (js->stats.held_until_boot_ms > now.boot_ms) {
-		jobs_pump_held(js, &now);
+		jobs_pump_held(js, true,
+		    js->stats.held_until_boot_ms - now.boot_ms);
 		return;
 	}
 	js->stats.held_until_boot_ms = 0;
-	if (js->breaker.state != BREAKER_CLOSED) {
+	if (js->due_held_boot_ms > now.boot_ms)
+		jobs_pump_held(js, false, js->due_held_boot_ms - now.boot_ms);
+	if (js->breaker.state != BREAKER_CLOSED)
 		jobs_pump_open(js, &now);
-		return;
-	}
-	while (js->stats.in_flight < js->max_in_flight &&
-	    (job = jobs_first(js)) != NULL)
-		job_send(job, false);
+	else
+		jobs_pump_closed(js, &now);
 }
 
 void
@@ -629,6 +843,8 @@ void
 jobs_key_changed(struct jobs *js)
 {
 	js->key++;
+	budget_forget(&js->budget);
+	js->stats.held_until_boot_ms = js->due_held_boot_ms = 0;
 	if (js->stats.state == JOBS_UNAUTHORIZED)
 		breaker_init(&js->breaker);
 	timer_set(js->pump, 0);
@@ -642,9 +858,21 @@ jobs_probe_ms(const struct jobs *js, const struct now *now)
 	return breaker_wait_ms(&js->breaker, false, now->boot_ms);
 }
 
+uint64_t
+jobs_held_ms(const struct jobs *js, const struct now *now)
+{
+	uint64_t until = js->stats.held_until_boot_ms > js->due_held_boot_ms
+	    ? js->stats.held_until_boot_ms : js->due_held_boot_ms;
+
+	return until > now->boot_ms ? until - now->boot_ms : 0;
+}
+
 void
 jobs_get_stats(const struct jobs *js, struct jobs_stats *ret_stats)
 {
 	*ret_stats = js->stats;
+	ret_stats->offline = js->offline;
+	ret_stats->budget = js->budget.limit;
+	ret_stats->budget_used = js->budget.sent_sum;
 	ret_stats->breaker = js->breaker.state;
 }

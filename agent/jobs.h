@@ -1,10 +1,17 @@
 /*
  * Work for the service: a queue with a bound on how much is under way, the
- * breaker, the pause that a 429 asks for, and retries.
+ * breaker, the pause that a 429 asks for, the budget of requests a minute, and
+ * retries.
  *
  * It knows nothing of the cache.  What a caller waits for goes before what is
- * only due, and callers who wait for little before those who wait for much.  While the service is given up, a job that nobody waits for fails
- * at once; those that somebody waits for share the fate of the next probe.
+ * only due, and callers who wait for little before those who wait for much;
+ * neither the patient nor what nobody waits for can take all that may be under
+ * way.  While the service is given up, a job that nobody waits for fails at
+ * once; those that somebody waits for share the fate of the next probe.
+ *
+ * A probe that has no answer after JOBS_PROBE_MS counts as failed, so that the
+ * next is not kept waiting by a service that accepts and never answers; but it
+ * is left to run, and an answer to it counts.
  *
  * Event-loop thread only.
  */
@@ -36,17 +43,26 @@ struct jobs_hooks {
 	bool (*reload_key)(void *arg);
 	/* The service went away, came back, or refuses the key. */
 	void (*state_changed)(void *arg);
+	/* the service's clock (wall ms), as an answer told it; may be NULL */
+	void (*heard)(void *arg, int64_t date_ms);
 	void *arg;
 };
 
 /* Who waits for a job: the order in which jobs are sent. */
 enum job_waited {
-	JOB_NOBODY = 0,
-	JOB_PATIENT = 1,	/* a caller who waits for much else */
-	JOB_FIRST = 2,
+	/* nobody: */
+	JOB_PRELOAD,
+	JOB_REFRESH,
+	JOB_EXPIRY,		/* what is held expires soon, or has */
+	/* a caller: */
+	JOB_PATIENT,		/* who waits for much else */
+	JOB_FIRST,
 };
 
-#define JOB_LEVELS 3
+#define JOB_LEVELS 5
+#define JOB_IS_WAITED(waited) ((waited) >= JOB_PATIENT)
+
+#define JOBS_PROBE_MS 5000
 
 enum jobs_state {
 	JOBS_UNKNOWN,		/* nothing was asked yet */
@@ -55,15 +71,38 @@ enum jobs_state {
 	JOBS_UNAUTHORIZED,
 };
 
+/* Outcomes of requests, for the figures. */
+enum jobs_outcome {
+	JOBS_OUTCOME_OK,
+	JOBS_OUTCOME_REFUSED,	/* a definite no: 404, 410, 403, 409 */
+	JOBS_OUTCOME_UNAUTHORIZED,
+	JOBS_OUTCOME_RATE_LIMITED,
+	JOBS_OUTCOME_UNAVAILABLE, /* no answer, or 5xx */
+	JOBS_OUTCOME_ERROR,	/* a wrong answer, or our own fault */
+};
+
+#define JOBS_OUTCOMES 6
+#define JOBS_LATENCIES 12	/* buckets of the histogram; the last: more */
+
+/* Upper bounds of the buckets but the last, ms. */
+extern const unsigned int jobs_latency_ms[JOBS_LATENCIES - 1];
+
 struct jobs_stats {
 	enum jobs_state state;
 	enum breaker_state breaker;
+	bool offline;			/* a drill */
 	uint64_t last_success_boot_ms;	/* 0: never */
 	uint64_t held_until_boot_ms;	/* by Retry-After; 0: not held */
+	uint64_t budget;		/* requests a minute; 0: not known */
+	uint64_t budget_used;		/* in the last 60 s */
 	unsigned int in_flight;
 	unsigned int queued;
 	uint64_t requests;		/* sent, retries included */
 	uint64_t failed;		/* of those, without a usable answer */
+	uint64_t probes;		/* of those, sent while given up */
+	uint64_t outcomes[JOBS_OUTCOMES];
+	uint64_t latencies[JOBS_LATENCIES]; /* of whole answers: a histogram */
+	uint64_t latency_sum_ms;
 };
 
 /* up stays the caller's and must outlive it.  NULL for no memory. */
@@ -80,7 +119,8 @@ int jobs_start(struct jobs *js, const struct upstream_request *req,
     enum job_waited waited, job_cb *cb, void *arg, struct job **ret_job);
 
 /*
- * Somebody waits now too, or nobody does any more.  Lowered only to nobody.
+ * Somebody waits now too, or (JOB_REFRESH) nobody does any more.  Never
+ * lowered otherwise.
  */
 void job_set_waited(struct job *job, enum job_waited waited);
 void job_cancel(struct job *job);
@@ -101,6 +141,8 @@ uint64_t jobs_now(struct jobs *js);
  * the next probe.  UINT64_MAX if it is not given up, or a probe is under way.
  */
 uint64_t jobs_probe_ms(const struct jobs *js, const struct now *now);
+/* How long the pause still lasts that the service asked for; 0: none. */
+uint64_t jobs_held_ms(const struct jobs *js, const struct now *now);
 
 /*
  * Send nothing and fail everything as if the service could not be reached; or

@@ -40,6 +40,7 @@ list_cached(struct session *s, enum ref_kind kind, struct msg_meta *meta,
 		break;
 	case CACHE_GRACE:
 	case CACHE_EXPIRED:
+	case CACHE_UNJUDGED:
 		meta->freshness = MSG_EXPIRED;
 		break;
 	case CACHE_NONE:

@@ -29,6 +29,7 @@ lookup_init_listing(struct lookup *lk, const struct fetch_query *q,
 	lk->only_if_cached = q->only_if_cached;
 	lk->fresh = q->fresh;
 	lk->patient = q->patient;
+	lk->preload = q->preload;
 	lk->since = since;
 	lk->by_name = lk->read_by_name = false;
 	lk->tried_id = lk->relist = lk->relisted = false;
@@ -201,6 +202,10 @@ lookup_unknown(struct lookup *lk, const struct lookup_in *in,
 		return LOOKUP_READ;
 	}
 	if (lk->only_if_cached) {
+		/* no id, as the service said, and no name */
+		if (lk->tried_id &&
+		    names_listing(in->names, lk->kind) != NULL)
+			return lookup_not_found(lk, result);
 		lookup_fail(result, ERR_UPSTREAM_UNAVAILABLE,
 		    "it is not cached, and the service was not to be asked");
 		return LOOKUP_DONE;
@@ -345,7 +350,7 @@ lookup_make_do(const struct lookup *lk, const struct lookup_in *in,
 	    (!lk->fresh || e->negative_error == error))
 		return lookup_negative(lk, e, result);
 	/* who wants it confirmed learns why that could not be, not more */
-	if (!lk->fresh && state == CACHE_EXPIRED)
+	if (!lk->fresh && (state == CACHE_EXPIRED || state == CACHE_UNJUDGED))
 		return lookup_expired(e, result);
 	if (!lk->fresh && (state == CACHE_STALE || state == CACHE_TOO_OLD))
 		lookup_fail(result, error, "%s; the value held is %s old, "
@@ -376,7 +381,7 @@ lookup_after(struct lookup *lk, const struct lookup_in *in,
 	if (lk->attempt_error != 0)
 		return lookup_make_do(lk, in, e, now, result,
 		    lk->attempt_error, lk->attempt_message);
-	if (state == CACHE_EXPIRED)
+	if (state == CACHE_EXPIRED || state == CACHE_UNJUDGED)
 		return lookup_expired(e, result);
 	if (e->object == NULL)
 		return lookup_negative(lk, e, result);
@@ -416,7 +421,7 @@ lookup_at_once(struct lookup *lk, const struct lookup_in *in,
 		(void)lookup_serve(e, state, now, result);
 		return true;
 	}
-	if (state == CACHE_EXPIRED &&
+	if ((state == CACHE_EXPIRED || state == CACHE_UNJUDGED) &&
 	    cache_age(e, now) < LOOKUP_EXPIRED_RETRY_MS) {
 		(void)lookup_expired(e, result);
 		return true;

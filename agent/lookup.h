@@ -27,7 +27,8 @@ struct lookup {
 	uint64_t max_stale_ms;
 	bool only_if_cached;
 	bool fresh;
-	bool patient;		/* not looked at: fetch's, as in the query */
+	bool patient;		/* these two not looked at: fetch's, as in */
+	bool preload;		/* the query */
 	uint64_t since;		/* jobs_now() at the beginning */
 
 	/* what is known so far */

@@ -23,12 +23,15 @@ struct names_kind {
 	struct listing *next;
 	uint64_t next_begun_boot_ms;
 	uint64_t next_sent;
+	uint64_t page_asked_boot_ms;
 	unsigned int page;
+	bool for_names;		/* not only for what rows tell of values */
 	enum job_waited waited;
 };
 
 struct names {
 	struct jobs *jobs;
+	names_page_cb *page_cb;
 	names_cb *cb;
 	void *arg;
 	struct names_kind secrets;
@@ -48,7 +51,7 @@ names_of_const(const struct names *n, enum ref_kind kind)
 }
 
 struct names *
-names_new(struct jobs *jobs, names_cb *cb, void *arg)
+names_new(struct jobs *jobs, names_page_cb *page_cb, names_cb *cb, void *arg)
 {
 	struct names *n;
 
@@ -56,6 +59,7 @@ names_new(struct jobs *jobs, names_cb *cb, void *arg)
 	if (n == NULL)
 		return NULL;
 	n->jobs = jobs;
+	n->page_cb = page_cb;
 	n->cb = cb;
 	n->arg = arg;
 	n->secrets.owner = n->keys.owner = n;
@@ -157,33 +161,45 @@ names_end(struct names_kind *k, const struct upstream_answer *answer)
 		listing_unref(k->next);
 	}
 	k->next = NULL;
-	k->error = answer->error;
+	if (answer->error != ERR_AGAIN)
+		k->error = answer->error;
 	k->owner->cb(k->owner->arg, k->kind, answer);
 }
 
 static int names_ask_page(struct names_kind *k);
 
+/* has_more alone would let a confused service keep us for ever. */
+static bool
+names_has_more(const struct names_kind *k, const struct upstream_page *page,
+    size_t news)
+{
+	return page->has_more && news > 0 && k->page < NAMES_PAGES_MAX &&
+	    listing_count(k->next) < NAMES_ROWS_MAX;
+}
+
 static void
-names_page_cb(void *arg, struct job *job, struct upstream_answer *answer)
+names_answer_cb(void *arg, struct job *job, struct upstream_answer *answer)
 {
 	struct names_kind *k = arg;
 	struct upstream_page *page = answer->page;
 	size_t news = 0;
-	bool more;
+	bool wanted = true, more = false;
 
 	if (k->page == 1)
 		k->next_sent = job_sent(job);
 	k->job = NULL;
-	if (answer->error == 0)
+	if (answer->error == 0) {
+		wanted = k->owner->page_cb(k->owner->arg, k->kind, page,
+		    k->page_asked_boot_ms);
 		answer->error = listing_add(k->next, page, &news);
-	/* has_more alone would let a confused service keep us for ever */
-	more = answer->error == 0 && page->has_more && news > 0 &&
-	    k->page < NAMES_PAGES_MAX &&
-	    listing_count(k->next) < NAMES_ROWS_MAX;
+		more = answer->error == 0 && names_has_more(k, page, news);
+	}
 	if (page != NULL)
 		upstream_page_free(page);
 	answer->page = NULL;
-	if (more) {
+	if (more && !wanted && !k->for_names) {
+		answer->error = ERR_AGAIN;
+	} else if (more) {
 		k->page++;
 		answer->error = names_ask_page(k);
 		if (answer->error == 0)
@@ -202,8 +218,35 @@ names_ask_page(struct names_kind *k)
 		.page_size = NAMES_PAGE_SIZE,
 	};
 
-	return jobs_start(k->owner->jobs, &req, k->waited, names_page_cb, k,
+	struct now now;
+
+	clock_read(&now);
+	k->page_asked_boot_ms = now.boot_ms;
+	return jobs_start(k->owner->jobs, &req, k->waited, names_answer_cb, k,
 	    &k->job);
+}
+
+/* Begin a renewal, if none is under way. */
+static int
+names_begin(struct names_kind *k, enum job_waited waited, const struct now *now)
+{
+	int r;
+
+	if (k->next != NULL)
+		return 0;
+	k->next = listing_new();
+	if (k->next == NULL)
+		return ERR_NOMEM;
+	k->next_begun_boot_ms = now->boot_ms;
+	k->page = 1;
+	k->waited = waited;
+	k->for_names = false;
+	r = names_ask_page(k);
+	if (r != 0) {
+		listing_unref(k->next);
+		k->next = NULL;
+	}
+	return r;
 }
 
 int
@@ -213,23 +256,21 @@ names_renew(struct names *n, enum ref_kind kind, enum job_waited waited,
 	struct names_kind *k = names_of(n, kind);
 	int r;
 
-	if (k->next != NULL) {
-		if (waited > k->waited)
-			k->waited = waited;
+	r = names_begin(k, waited, now);
+	if (r != 0)
+		return r;
+	k->for_names = true;
+	if (waited > k->waited) {
+		k->waited = waited;
 		if (k->job != NULL)
 			job_set_waited(k->job, k->waited);
-		return 0;
 	}
-	k->next = listing_new();
-	if (k->next == NULL)
-		return ERR_NOMEM;
-	k->next_begun_boot_ms = now->boot_ms;
-	k->page = 1;
-	k->waited = waited;
-	r = names_ask_page(k);
-	if (r != 0) {
-		listing_unref(k->next);
-		k->next = NULL;
-	}
-	return r;
+	return 0;
+}
+
+int
+names_renew_for_values(struct names *n, enum ref_kind kind,
+    const struct now *now)
+{
+	return names_begin(names_of(n, kind), JOB_REFRESH, now);
 }

@@ -21,8 +21,16 @@ struct names;
 typedef void names_cb(void *arg, enum ref_kind kind,
     const struct upstream_answer *answer);
 
+/*
+ * A page of a renewal has arrived; asked_boot_ms: when it was asked for.
+ * Returns whether its sequels are wanted for more than the names.
+ */
+typedef bool names_page_cb(void *arg, enum ref_kind kind,
+    const struct upstream_page *page, uint64_t asked_boot_ms);
+
 /* NULL for no memory. */
-struct names *names_new(struct jobs *jobs, names_cb *cb, void *arg);
+struct names *names_new(struct jobs *jobs, names_page_cb *page_cb,
+    names_cb *cb, void *arg);
 void names_free(struct names *n);
 
 /* The newest complete listing, or NULL.  Borrowed. */
@@ -41,6 +49,14 @@ uint64_t names_tried(const struct names *n, enum ref_kind kind);
  * called at the end either way, never from within.  Returns 0 or ERR_NOMEM.
  */
 int names_renew(struct names *n, enum ref_kind kind, enum job_waited waited,
+    const struct now *now);
+
+/*
+ * Renew it for what the rows tell of values, nobody waiting: it ends early,
+ * with ERR_AGAIN, when page_cb wants no more and nobody has come to want the
+ * names meanwhile.
+ */
+int names_renew_for_values(struct names *n, enum ref_kind kind,
     const struct now *now);
 
 bool names_renewing(const struct names *n, enum ref_kind kind);

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,15 @@ static_assert(KNOWN_END <= NAME_MASK + 1, "numbers of known fields");
 
 /* --- life --- */
 
+/* text begins within what would be padding at the end of the structure. */
+static size_t
+object_plain_size(size_t id_len, size_t name_len)
+{
+	size_t size = offsetof(struct object, text) + id_len + name_len + 2;
+
+	return size > sizeof(struct object) ? size : sizeof(struct object);
+}
+
 struct object *
 object_new(enum ref_kind kind, struct view id, struct view name)
 {
@@ -64,14 +74,13 @@ object_new(enum ref_kind kind, struct view id, struct view name)
 
 	if (id.len > UINT16_MAX || name.len > UINT16_MAX)
 		return NULL;
-	o = calloc(1, sizeof(*o) + id.len + name.len + 2);
+	o = calloc(1, object_plain_size(id.len, name.len));
 	if (o == NULL)
 		return NULL;
 	o->refs = 1;
 	o->kind = kind;
 	o->is_active = true;
 	o->updated_at = MSG_NO_TIME;
-	o->created_at = MSG_NO_TIME;
 	o->expires_at = MSG_NO_TIME;
 	o->id_len = (uint16_t)id.len;
 	o->name_len = (uint16_t)name.len;
@@ -90,16 +99,42 @@ object_ref(struct object *o)
 	return o;
 }
 
+static void
+object_settle(struct object *o)
+{
+	if (o->refs == o->labels)
+		secmem_free_bytes(&o->data);
+	if (o->refs == 0)
+		free(o);
+}
+
 void
 object_unref(struct object *o)
 {
 	if (o == NULL)
 		return;
-	assert(o->refs > 0);
-	if (--o->refs > 0)
+	assert(o->refs > o->labels);
+	o->refs--;
+	object_settle(o);
+}
+
+void
+object_to_label(struct object *o)
+{
+	assert(o->refs > o->labels && o->labels < UINT8_MAX);
+	o->labels++;
+	object_settle(o);
+}
+
+void
+object_unref_label(struct object *o)
+{
+	if (o == NULL)
 		return;
-	secmem_free_bytes(&o->data);
-	free(o);
+	assert(o->labels > 0);
+	o->labels--;
+	o->refs--;
+	object_settle(o);
 }
 
 /* --- what it is --- */
@@ -124,14 +159,21 @@ object_value(const struct object *o)
 }
 
 size_t
-object_bytes(const struct object *o)
+object_label_bytes(const struct object *o)
 {
-	size_t plain = sizeof(*o) + o->id_len + o->name_len + 2u;
-	size_t secret = secmem_len(&o->data);
+	size_t plain = object_plain_size(o->id_len, o->name_len);
 
 	/* malloc(3) adds a word and rounds up to 16. */
-	plain = (plain + sizeof(size_t) + 15) & ~(size_t)15;
-	return plain + (secret > 0 ? secmem_class_size(secret) : 0);
+	return (plain + sizeof(size_t) + 15) & ~(size_t)15;
+}
+
+size_t
+object_bytes(const struct object *o)
+{
+	size_t secret = secmem_len(&o->data);
+
+	return object_label_bytes(o) +
+	    (secret > 0 ? secmem_class_size(secret) : 0);
 }
 
 /* --- names of fields --- */
@@ -394,6 +436,8 @@ object_set_data(struct object *o, struct view value,
 	struct wr wr;
 	int r;
 
+	if (value.len > UINT32_MAX)
+		return ERR_NOMEM;
 	for (i = 0; i < count; i++) {
 		if (fields[i].content.len > UINT32_MAX)
 			return ERR_NOMEM;
@@ -409,6 +453,6 @@ object_set_data(struct object *o, struct view value,
 	for (i = 0; i < count; i++)
 		put_field(&wr, &fields[i]);
 	assert(!wr.failed && wr.len == len);
-	o->value_len = value.len;
+	o->value_len = (uint32_t)value.len;
 	return 0;
 }

@@ -12,25 +12,27 @@
 #define AGENT_OBJECT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "buf.h"
 #include "ref.h"
 #include "secmem.h"
 
+/* Laid out to be small: with an id of 36 bytes and a name of 28, 120 bytes. */
 struct object {
-	unsigned int refs;
-	enum ref_kind kind;
-	enum ref_format format;	/* keys: the form that value has */
-	bool is_active;		/* isActive; true where the service is silent */
+	struct secmem data;	/* value, then the packed fields */
 	uint64_t version;
 	int64_t updated_at;	/* wall ms, MSG_NO_TIME: null or absent */
-	int64_t created_at;
 	int64_t expires_at;
+	unsigned int refs;	/* labels included */
+	uint32_t value_len;	/* the first bytes of data */
 	uint16_t id_len;
 	uint16_t name_len;
-	size_t value_len;	/* the first bytes of data */
-	struct secmem data;	/* value, then the packed fields */
+	uint8_t labels;		/* references that want id and name alone */
+	enum ref_kind kind : 2;
+	enum ref_format format : 3;	/* keys: the form of value */
+	bool is_active : 1;	/* isActive; true where the service is silent */
 	char text[];		/* id, NUL, name, NUL */
 };
 
@@ -50,6 +52,14 @@ struct object *object_new(enum ref_kind kind, struct view id, struct view name);
 struct object *object_ref(struct object *o);
 /* Drop one reference; the last one wipes and frees.  NULL is fine. */
 void object_unref(struct object *o);
+
+/*
+ * Turn a reference into one that wants the id and the name alone: the value is
+ * wiped with the last reference that is no label.  At most 255 for an object.
+ */
+void object_to_label(struct object *o);
+/* Drop such a reference.  NULL is fine. */
+void object_unref_label(struct object *o);
 
 struct view object_id(const struct object *o);
 struct view object_name(const struct object *o);
@@ -80,6 +90,8 @@ const char *object_field_names(const struct object *o, char *buf, size_t size);
  * What the cache's byte budget counts.
  */
 size_t object_bytes(const struct object *o);
+/* As above, without the secret memory: what a label keeps. */
+size_t object_label_bytes(const struct object *o);
 
 /* The static text of a field that every secret may have, else NULL. */
 const char *object_known_field(struct view name);
@@ -88,7 +100,7 @@ const char *object_known_field(struct view name);
 
 /*
  * Put value and fields into data.  Fields: count of them, each no longer than
- * 4 GiB, names up to 65535 bytes.  Returns 0 or ERR_NOMEM.
+ * 4 GiB, names up to 65535 bytes; the value likewise.  Returns 0 or ERR_NOMEM.
  */
 int object_set_data(struct object *o, struct view value,
     const struct object_field *fields, size_t count);

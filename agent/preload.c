@@ -136,6 +136,7 @@ preload_start(struct preload *p)
 		.max_age_ms = MSG_NO_LIMIT,
 		.max_stale_ms = MSG_NO_LIMIT,
 		.quiet = true,
+		.preload = true,
 	};
 	struct preload_item *item;
 	struct fetch_result result;

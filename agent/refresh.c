@@ -48,7 +48,7 @@ refresh_start(void *arg, struct cache_entry *e)
 	ref->kind = e->kind;
 	ref->format = e->format;
 	ref->version = e->version;
-	ref->name = (struct view){ (const uint8_t *)e->id, e->id_len };
+	ref->name = cache_id(e);
 	item = &p->rq->items[p->count++];
 	item->request = p->rq;
 	if (fetch_get(s->env->fetch, &q, p->now, &result, request_fetched_cb,

@@ -37,8 +37,9 @@ state_fault_text(enum state_fault fault)
 		return "it was written in the future, as this machine's clock "
 		    "has it: set the clock";
 	case STATE_CLOCK_UNSET:
-		return "this machine's clock is not set, so it cannot be told "
-		    "how old it is: have the clock set before the start";
+		return "this machine's clock is not set, or was not when it "
+		    "was written, so it cannot be told how old it is: have "
+		    "the clock set before the start";
 	case STATE_OLDER:
 		return "it is older than one that was seen already: was it put "
 		    "back from a backup?";

@@ -17,7 +17,7 @@ enum state_fault {
 	STATE_TAMPERED,		/* a chunk or the header is not what was sealed */
 	STATE_APPENDED,		/* bytes behind the last chunk */
 	STATE_FUTURE,		/* written later than now */
-	STATE_CLOCK_UNSET,	/* the same, as this machine's clock is not set */
+	STATE_CLOCK_UNSET,	/* this machine's clock says nothing */
 	STATE_OLDER,		/* there is a newer one */
 	STATE_CONTENT,		/* authentic, but not what this version writes */
 	STATE_NOMEM,

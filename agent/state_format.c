@@ -115,11 +115,10 @@ state_put_item(struct wr *wr, const struct state_item *item)
 	wr_u32(wr, item->failures);
 	wr_u64(wr, o->version);
 	wr_u64(wr, (uint64_t)o->updated_at);
-	wr_u64(wr, (uint64_t)o->created_at);
 	wr_u64(wr, (uint64_t)o->expires_at);
 	put_text(wr, object_id(o).p, o->id_len);
 	put_text(wr, object_name(o).p, o->name_len);
-	wr_u32(wr, (uint32_t)o->value_len);
+	wr_u32(wr, o->value_len);
 	wr_u32(wr, (uint32_t)secmem_len(&o->data));
 	if (secmem_len(&o->data) > DATA_MAX)
 		wr_fail(wr);
@@ -268,7 +267,6 @@ get_item(struct rd *rd, struct state_item *ret, uint8_t *ret_flags)
 struct times {
 	uint64_t version;
 	int64_t updated_at;
-	int64_t created_at;
 	int64_t expires_at;
 };
 
@@ -290,13 +288,12 @@ make_object(const struct state_item *item, uint8_t flags,
 	o->is_active = (flags & ITEM_ACTIVE) != 0;
 	o->version = t->version;
 	o->updated_at = t->updated_at;
-	o->created_at = t->created_at;
 	o->expires_at = t->expires_at;
 	if (secmem_copy(&o->data, data.p, data.len, SECMEM_CACHE) != 0) {
 		object_unref(o);
 		return ERR_NOMEM;
 	}
-	o->value_len = value_len;
+	o->value_len = (uint32_t)value_len;
 	if (!fields_are_whole(o)) {
 		object_unref(o);
 		return ERR_BAD_REQUEST;
@@ -316,7 +313,6 @@ decode_item(struct state_decoder *d, struct rd *rd)
 	get_item(rd, &item, &flags);
 	t.version = rd_u64(rd);
 	t.updated_at = (int64_t)rd_u64(rd);
-	t.created_at = (int64_t)rd_u64(rd);
 	t.expires_at = (int64_t)rd_u64(rd);
 	if ((r = make_object(&item, flags, &t, rd, &item.object)) != 0)
 		return r;

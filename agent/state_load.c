@@ -15,8 +15,6 @@
 
 /* Clocks of one machine before and after a boot may differ by so much. */
 #define FUTURE_MS (5 * 60 * 1000)
-/* Before 2024 there was no such program: the clock is not set. */
-#define CLOCK_UNSET_MS INT64_C(1704067200000)
 
 struct load {
 	const struct state_load_config *cfg;
@@ -53,10 +51,12 @@ state_load_away(const struct seal_info *info,
 		*ret_ms = now->boot_ms - info->boot_ms;
 		return STATE_OK;
 	}
-	if (now->wall_ms < info->wall_ms &&
-	    (uint64_t)info->wall_ms - (uint64_t)now->wall_ms > FUTURE_MS)
-		return now->wall_ms < CLOCK_UNSET_MS ? STATE_CLOCK_UNSET
-		    : STATE_FUTURE;
+	/* Of two clocks that may count from anywhere nothing can be told. */
+	if (now->wall_ms < CACHE_WALL_PLAUSIBLE_MS ||
+	    info->wall_ms < CACHE_WALL_PLAUSIBLE_MS)
+		return STATE_CLOCK_UNSET;
+	if (info->wall_ms - now->wall_ms > FUTURE_MS)
+		return STATE_FUTURE;
 	away = now->wall_ms > info->wall_ms
 	    ? (uint64_t)now->wall_ms - (uint64_t)info->wall_ms : 0;
 	/* It was made before this boot, so at least that long ago. */

@@ -38,7 +38,7 @@ struct state_save {
 	struct state_end end;
 	struct listing *list;	/* being written; a reference */
 	size_t next_row;
-	size_t bucket;		/* of cache_iterate() */
+	uint32_t bucket;	/* of cache_iterate() */
 	bool walked;
 	struct state_item *items; /* of the buckets walked last: references */
 	size_t nitems;

@@ -328,6 +328,7 @@ new_object(const struct upstream_request *req, const json_t *doc,
     enum ref_kind kind, struct upstream_answer *a)
 {
 	struct view name = member_text(doc, "name");
+	int64_t created;	/* no more than the field of that name */
 	struct object *o;
 
 	if (name.len > MSG_NAME_MAX) {
@@ -340,7 +341,7 @@ new_object(const struct upstream_request *req, const json_t *doc,
 	}
 	o->version = member_number(doc, "version");
 	o->is_active = read_active(doc, kind);
-	if (!read_times(doc, kind, &o->updated_at, &o->created_at,
+	if (!read_times(doc, kind, &o->updated_at, &created,
 	    &o->expires_at)) {
 		wrong(a, kind == REF_KEY ? "`expiresAt` or "
 		    "`scheduledDeletionDate` is not a time" :

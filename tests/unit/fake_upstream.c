@@ -248,7 +248,7 @@ answer_read(const struct fake_upstream *fu, const struct upstream_call *call,
 static bool
 is_on_list(const struct fake_thing *t, const struct upstream_call *call)
 {
-	return t->name != NULL && t->kind ==
+	return t->name != NULL && !t->unlisted && t->kind ==
 	    (call->req.op == UPSTREAM_LIST_SECRETS ? REF_SECRET : REF_KEY);
 }
 
@@ -269,7 +269,8 @@ answer_list(const struct fake_upstream *fu, const struct upstream_call *call,
 		say(a, ERR_NOMEM, "out of memory");
 		return;
 	}
-	page->has_versions = true;
+	page->has_versions = !fu->bare_rows;
+	page->total = fu->total;
 	for (i = 0; i < fu->nthings; i++) {
 		t = &fu->things[i];
 		if (!is_on_list(t, call))
@@ -291,7 +292,9 @@ answer_list(const struct fake_upstream *fu, const struct upstream_call *call,
 			return;
 		}
 		row->version = t->version;
-		row->updated_at = row->created_at = MSG_NO_TIME;
+		row->created_at = MSG_NO_TIME;
+		row->updated_at = t->row_updated_at != 0
+		    ? t->row_updated_at : MSG_NO_TIME;
 		row->expires_at = t->expires_at;
 		row->is_active = !t->inactive;
 	}

@@ -33,6 +33,8 @@ struct fake_thing {
 	int64_t expires_at;
 	int status;		/* 0: it can be read; else that is the answer */
 	bool inactive;		/* in the listing */
+	bool unlisted;		/* readable, but not in the listing */
+	int64_t row_updated_at;	/* in the listing; 0: none, as in reads */
 	bool nameless;		/* reads do not tell its name: a JWK */
 	const char *field;	/* one more field, or NULL */
 	const char *field_text;
@@ -57,6 +59,8 @@ struct fake_upstream {
 	uint64_t retry_after_ms;
 	int list_status;	/* of lists; 0: they work */
 	size_t page_size;	/* rows a page, at most; 0: as asked */
+	bool bare_rows;		/* rows lack version and times */
+	uint64_t total;		/* told on each page; 0: not told */
 	int start_error;	/* of the next start; 0: none */
 	unsigned int started;
 	unsigned int reads;

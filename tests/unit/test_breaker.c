@@ -84,18 +84,37 @@ test_probes_come_after_1_2_4_8_15_15_seconds(void **state)
 	const uint64_t waits[] = { 1000, 2000, 4000, 8000, 15000, 15000,
 		15000 };
 	struct breaker b = open_breaker(0);
-	uint64_t now = 0;
+	uint64_t now = 0, took;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < UNIT_COUNT(waits); i++) {
-		assert_int_equal(breaker_wait_ms(&b, false, now), waits[i]);
-		now += waits[i];
+		/* from the beginning of one to that of the next */
+		took = i > 0 ? 30 : 0;
+		assert_int_equal(breaker_wait_ms(&b, false, now),
+		    waits[i] - took);
+		now += waits[i] - took;
 		assert_false(breaker_try(&b, false, now - 1));
 		assert_true(breaker_try(&b, false, now));
 		now += 30;	/* so long took the probe */
 		assert_false(breaker_failed(&b, now));
 	}
+}
+
+static void
+test_probe_that_hangs_does_not_put_the_next_off(void **state)
+{
+	struct breaker b = open_breaker(0);
+
+	(void)state;
+	b.wait_ms = 8000;
+	assert_true(breaker_try(&b, false, 8000));
+	(void)breaker_failed(&b, 13000);
+	assert_int_equal(breaker_wait_ms(&b, false, 13000), 10000);
+	assert_true(breaker_try(&b, false, 23000));
+	/* longer than the wait: a second must pass all the same */
+	(void)breaker_failed(&b, 53000);
+	assert_int_equal(breaker_wait_ms(&b, false, 53000), 1000);
 }
 
 static void
@@ -182,6 +201,8 @@ main(void)
 		cmocka_unit_test(
 		    test_open_breaker_waits_a_second_then_probes_once),
 		cmocka_unit_test(test_probes_come_after_1_2_4_8_15_15_seconds),
+		cmocka_unit_test(
+		    test_probe_that_hangs_does_not_put_the_next_off),
 		cmocka_unit_test(
 		    test_caller_brings_the_probe_forward_to_a_second),
 		cmocka_unit_test(test_successful_probe_closes_and_forgets),

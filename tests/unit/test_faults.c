@@ -42,6 +42,7 @@ static long outstanding;	/* plain allocations that were not freed */
 
 void *__real_malloc(size_t len);
 void *__real_calloc(size_t n, size_t len);
+void *__real_aligned_alloc(size_t alignment, size_t len);
 void *__real_realloc(void *p, size_t len);
 void __real_free(void *p);
 char *__real_strdup(const char *s);
@@ -50,6 +51,7 @@ int __real_secbuf_append(struct secbuf *b, const void *src, size_t len);
 
 void *__wrap_malloc(size_t len);
 void *__wrap_calloc(size_t n, size_t len);
+void *__wrap_aligned_alloc(size_t alignment, size_t len);
 void *__wrap_realloc(void *p, size_t len);
 void __wrap_free(void *p);
 char *__wrap_strdup(const char *s);
@@ -81,6 +83,15 @@ void *
 __wrap_calloc(size_t n, size_t len)
 {
 	void *p = fails() ? NULL : __real_calloc(n, len);
+
+	outstanding += p != NULL;
+	return p;
+}
+
+void *
+__wrap_aligned_alloc(size_t alignment, size_t len)
+{
+	void *p = fails() ? NULL : __real_aligned_alloc(alignment, len);
 
 	outstanding += p != NULL;
 	return p;

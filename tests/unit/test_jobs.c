@@ -118,7 +118,7 @@ job_done(void *arg, struct job *job, struct upstream_answer *answer)
 }
 
 static struct job *
-begin(struct fixture *f, unsigned int i, bool waited)
+begin_as(struct fixture *f, unsigned int i, enum job_waited waited)
 {
 	char id[16];
 	struct upstream_request req = { .op = UPSTREAM_READ_SECRET };
@@ -132,6 +132,12 @@ begin(struct fixture *f, unsigned int i, bool waited)
 	assert_non_null(job);
 	memset(id, 'X', sizeof(id));	/* it was copied */
 	return job;
+}
+
+static struct job *
+begin(struct fixture *f, unsigned int i, bool waited)
+{
+	return begin_as(f, i, waited ? JOB_FIRST : JOB_REFRESH);
 }
 
 static void
@@ -157,11 +163,11 @@ open_breaker(struct fixture *f)
 {
 	unsigned int i;
 
-	for (i = 60; i < 63; i++)
+	for (i = 60; i < 63; i++) {
 		(void)begin(f, i, false);
-	fake_time_run();
-	for (i = 60; i < 63; i++)
+		fake_time_run();
 		answer(f, i, 500);
+	}
 	assert_int_equal(stats_of(f).breaker, BREAKER_OPEN);
 }
 
@@ -223,8 +229,8 @@ test_what_callers_wait_for_goes_first_in_order_of_coming(void **state)
 	(void)begin(f, 2, false);
 	(void)begin(f, 3, true);
 	late = begin(f, 4, false);
-	job_set_waited(late, true);
-	job_set_waited(late, true);
+	job_set_waited(late, JOB_FIRST);
+	job_set_waited(late, JOB_FIRST);
 	while (f->ended < 5) {
 		fake_time_run();
 		fake_upstream_answer(&f->fu, fake_upstream_first(&f->fu),
@@ -242,7 +248,7 @@ test_one_that_nobody_waits_for_any_more_steps_back(void **state)
 	struct job *first = begin(f, 0, true);
 
 	(void)begin(f, 1, true);
-	job_set_waited(first, false);
+	job_set_waited(first, JOB_REFRESH);
 	fake_time_run();
 	assert_string_equal(fake_upstream_first(&f->fu)->id, "s-1");
 	answer(f, 0, 200);
@@ -626,16 +632,210 @@ test_429_holds_everything_until_retry_after(void **state)
 	assert_int_equal(f->fu.started, 2);
 }
 
+/* What a caller waits for is held only where the service says so. */
 static void
-test_429_that_does_not_say_how_long_holds_for_a_second(void **state)
+test_429_that_does_not_say_how_long_holds_what_is_due_for_a_second(
+    void **state)
 {
 	struct fixture *f = *state;
 
 	(void)begin(f, 0, false);
 	fake_time_run();
 	answer(f, 0, 429);
-	assert_true(stats_of(f).held_until_boot_ms ==
-	    fake_now.boot_ms + 1000);
+	assert_int_equal(jobs_held_ms(f->js, &fake_now), 1000);
+	(void)begin(f, 1, false);
+	(void)begin(f, 2, true);
+	fake_time_run();
+	assert_int_equal(f->done[1].error, ERR_UPSTREAM_UNAVAILABLE);
+	answer(f, 2, 200);
+	assert_int_equal(f->done[2].error, 0);
+	fake_time_pass(1000);
+	assert_int_equal(jobs_held_ms(f->js, &fake_now), 0);
+	(void)begin(f, 3, false);
+	fake_time_pass(60000);
+	answer(f, 3, 200);
+}
+
+/* --- the budget --- */
+
+static void
+answer_rate(struct fixture *f, unsigned int i, uint64_t remaining)
+{
+	struct upstream_answer told = {
+		.status = 200,
+		.rate = { .told = true, .limit = 16, .remaining = remaining,
+		    .reset_ms = 20000 },
+	};
+	char id[16];
+
+	(void)snprintf(id, sizeof(id), "s-%u", i);
+	fake_upstream_answer(&f->fu, fake_upstream_find(&f->fu, id), &told);
+	fake_time_run();
+}
+
+static void
+test_budget_that_is_low_is_kept_for_what_is_more_urgent(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)begin(f, 0, true);
+	fake_time_run();
+	answer_rate(f, 0, 6);
+	assert_int_equal(stats_of(f).budget, 16);
+	(void)begin_as(f, 1, JOB_PRELOAD);
+	(void)begin_as(f, 2, JOB_REFRESH);
+	fake_time_run();
+	assert_non_null(fake_upstream_find(&f->fu, "s-2"));
+	assert_null(fake_upstream_find(&f->fu, "s-1"));
+	answer_rate(f, 2, 4);
+	(void)begin_as(f, 3, JOB_REFRESH);
+	(void)begin_as(f, 4, JOB_EXPIRY);
+	fake_time_run();
+	answer_rate(f, 4, 2);
+	(void)begin_as(f, 5, JOB_EXPIRY);
+	(void)begin_as(f, 6, JOB_PATIENT);
+	(void)begin_as(f, 7, JOB_FIRST);
+	fake_time_run();
+	assert_null(fake_upstream_find(&f->fu, "s-5"));
+	answer_rate(f, 6, 1);
+	answer_rate(f, 7, 0);
+	/* what is held back waits, and is no failure */
+	assert_int_equal(stats_of(f).queued, 3);
+	fake_time_pass(20000);
+	answer(f, 5, 200);
+	answer(f, 3, 200);
+	answer(f, 1, 200);
+	assert_int_equal(stats_of(f).failed, 0);
+}
+
+static void
+test_budget_is_learnt_from_a_429(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	for (i = 0; i < 41; i++) {
+		(void)begin(f, i, true);
+		fake_time_run();
+		answer(f, i, i < 40 ? 200 : 429);
+	}
+	assert_int_equal(stats_of(f).budget, 40);
+	assert_int_equal(stats_of(f).budget_used, 41);
+	fake_time_pass(1000);
+	(void)begin(f, 50, false);
+	fake_time_run();
+	assert_int_equal(stats_of(f).queued, 1);
+	(void)begin(f, 51, true);
+	fake_time_run();
+	answer(f, 51, 200);
+	/* a minute later, most of what was sent does not count any more */
+	fake_time_pass(60000);
+	answer(f, 50, 200);
+	jobs_key_changed(f->js);
+	assert_int_equal(stats_of(f).budget, 0);
+}
+
+/* --- who may take how much --- */
+
+static void
+test_what_hangs_leaves_room_for_the_next_caller(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	for (i = 0; i < 4; i++)
+		(void)begin_as(f, i, JOB_REFRESH);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 2);
+	for (i = 4; i < 8; i++)
+		(void)begin_as(f, i, JOB_PATIENT);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 3);
+	(void)begin_as(f, 8, JOB_FIRST);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 4);
+	answer(f, 8, 200);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->ended, 9);
+}
+
+/* --- a probe that hangs --- */
+
+static void
+test_probe_that_hangs_counts_as_failed_and_its_answer_all_the_same(
+    void **state)
+{
+	struct fixture *f = *state;
+
+	open_breaker(f);
+	fake_time_pass(1000);
+	(void)begin(f, 0, false);
+	(void)begin(f, 1, true);
+	fake_time_run();
+	assert_int_equal(stats_of(f).breaker, BREAKER_HALF_OPEN);
+	fake_time_pass(JOBS_PROBE_MS);
+	assert_int_equal(stats_of(f).breaker, BREAKER_OPEN);
+	assert_int_equal(f->done[0].count, 1);
+	assert_int_equal(f->done[1].count, 1);
+	assert_int_equal(f->done[1].error, ERR_UPSTREAM_UNAVAILABLE);
+	assert_int_equal(stats_of(f).in_flight, 0);
+	/* it was left to run, and tells that the service is back */
+	assert_int_equal(fake_upstream_waiting(&f->fu), 1);
+	fake_upstream_answer(&f->fu, fake_upstream_first(&f->fu),
+	    &(struct upstream_answer){ .status = 200 });
+	assert_int_equal(stats_of(f).state, JOBS_OK);
+	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
+	assert_int_equal(f->done[1].count, 1);
+	(void)begin(f, 2, true);
+	fake_time_run();
+	answer(f, 2, 200);
+}
+
+static void
+test_hanging_service_is_probed_every_15_seconds(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	open_breaker(f);
+	for (i = 0; i < 600; i++) {
+		fake_time_pass(100);
+		if (stats_of(f).queued == 0)
+			(void)begin(f, i % 50, false);
+	}
+	/* at 1, 7, 13, 21, 36 and 51 s; not all are left to run */
+	assert_int_equal(stats_of(f).probes, 6);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 4);
+	while (fake_upstream_waiting(&f->fu) > 0)
+		fake_upstream_answer_status(&f->fu,
+		    fake_upstream_first(&f->fu), 500);
+	assert_int_equal(stats_of(f).in_flight, 0);
+}
+
+/* --- a drill, another key --- */
+
+static void
+test_drill_sends_nothing_and_fails_all(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)begin(f, 0, true);
+	fake_time_run();
+	jobs_set_offline(f->js, true);
+	(void)begin(f, 1, true);
+	(void)begin(f, 2, false);
+	fake_time_pass(60000);
+	assert_int_equal(f->fu.cancelled, 1);
+	assert_int_equal(f->fu.started, 1);
+	assert_int_equal(f->ended, 3);
+	assert_int_equal(f->done[0].error, ERR_UPSTREAM_UNAVAILABLE);
+	assert_non_null(strstr(f->done[1].message, "drill"));
+	assert_true(stats_of(f).offline);
+	jobs_set_offline(f->js, false);
+	(void)begin(f, 3, true);
+	fake_time_run();
+	answer(f, 3, 200);
+	assert_int_equal(stats_of(f).state, JOBS_OK);
 }
 
 static void
@@ -811,12 +1011,12 @@ test_who_waits_for_little_goes_before_who_waits_for_much(void **state)
 
 	due = begin(f, 0, false);
 	for (i = 1; i < 4; i++)
-		(void)begin(f, i, true);
-	little = begin(f, 4, true);
+		(void)begin_as(f, i, JOB_PATIENT);
+	little = begin_as(f, 4, JOB_PATIENT);
 	job_set_waited(little, JOB_FIRST);
 	/* not lowered by one who joins, nor raised by nobody */
 	job_set_waited(little, JOB_PATIENT);
-	job_set_waited(due, JOB_NOBODY);
+	job_set_waited(due, JOB_REFRESH);
 	while (f->ended < 5) {
 		fake_time_run();
 		fake_upstream_answer(&f->fu, fake_upstream_first(&f->fu),
@@ -925,7 +1125,15 @@ main(void)
 		test(
 		    test_callback_that_starts_anew_is_not_refused_in_the_same_breath),
 		test(test_429_holds_everything_until_retry_after),
-		test(test_429_that_does_not_say_how_long_holds_for_a_second),
+		test(
+		    test_429_that_does_not_say_how_long_holds_what_is_due_for_a_second),
+		test(test_budget_that_is_low_is_kept_for_what_is_more_urgent),
+		test(test_budget_is_learnt_from_a_429),
+		test(test_what_hangs_leaves_room_for_the_next_caller),
+		test(
+		    test_probe_that_hangs_counts_as_failed_and_its_answer_all_the_same),
+		test(test_hanging_service_is_probed_every_15_seconds),
+		test(test_drill_sends_nothing_and_fails_all),
 		test(test_shorter_pause_does_not_cut_a_longer_one),
 		test(test_503_with_retry_after_holds_too_and_is_a_failure),
 		test(test_429_ends_what_is_backing_off),

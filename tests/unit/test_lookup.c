@@ -40,6 +40,17 @@ no_state(void *arg)
 	(void)arg;
 }
 
+static bool
+no_page(void *arg, enum ref_kind kind, const struct upstream_page *page,
+    uint64_t asked_boot_ms)
+{
+	(void)arg;
+	(void)kind;
+	(void)page;
+	(void)asked_boot_ms;
+	return true;
+}
+
 static void
 no_names(void *arg, enum ref_kind kind, const struct upstream_answer *answer)
 {
@@ -68,7 +79,8 @@ set_up(void **state)
 	fake_upstream_init(&f->fu);
 	f->js = jobs_new(NULL, &f->fu.up, 4, &hooks);
 	f->cache = cache_new(&cfg);
-	f->names = f->js != NULL ? names_new(f->js, no_names, NULL) : NULL;
+	f->names = f->js != NULL ? names_new(f->js, no_page, no_names,
+	    NULL) : NULL;
 	assert_true(f->cache != NULL && f->names != NULL);
 	f->in = (struct lookup_in){
 		.cache = f->cache, .names = f->names,
@@ -127,7 +139,7 @@ expect_read(struct fixture *f, const char *id)
 {
 	assert_int_equal(next(f), LOOKUP_READ);
 	assert_non_null(f->entry);
-	assert_string_equal(f->entry->id, id);
+	assert_string_equal((const char *)cache_id(f->entry).p, id);
 }
 
 static void
@@ -160,7 +172,7 @@ static void
 listing_comes(struct fixture *f, int status)
 {
 	f->fu.list_status = status;
-	assert_int_equal(names_renew(f->names, REF_SECRET, JOB_NOBODY,
+	assert_int_equal(names_renew(f->names, REF_SECRET, JOB_REFRESH,
 	    &fake_now), 0);
 	fake_upstream_serve(&f->fu);
 	f->lk.names_done = true;
@@ -173,7 +185,8 @@ listing_comes(struct fixture *f, int status)
 static void
 read_brings(struct fixture *f, const char *name)
 {
-	struct object *o = unit_object(REF_SECRET, f->entry->id, name, 1,
+	struct object *o = unit_object(REF_SECRET,
+	    (const char *)cache_id(f->entry).p, name, 1,
 	    MSG_NO_TIME, 4, 'v');
 
 	assert_int_equal(cache_install(f->cache, f->entry, o, 0, &fake_now,

@@ -11,6 +11,10 @@ struct fixture {
 	struct jobs *js;
 	struct names *names;
 	unsigned int told[3];	/* by kind */
+	unsigned int pages;
+	size_t rows;		/* on them */
+	uint64_t asked_boot_ms;	/* of the newest */
+	bool unwanted;		/* what is said of the next pages */
 	int error;
 	char message[UPSTREAM_MESSAGE_MAX];
 };
@@ -39,6 +43,19 @@ names_ended(void *arg, enum ref_kind kind,
 	(void)snprintf(f->message, sizeof(f->message), "%s", answer->message);
 }
 
+static bool
+page_came(void *arg, enum ref_kind kind, const struct upstream_page *page,
+    uint64_t asked_boot_ms)
+{
+	struct fixture *f = arg;
+
+	(void)kind;
+	f->pages++;
+	f->rows += page->count;
+	f->asked_boot_ms = asked_boot_ms;
+	return !f->unwanted;
+}
+
 static int
 set_up(void **state)
 {
@@ -52,7 +69,7 @@ set_up(void **state)
 	fake_upstream_init(&f->fu);
 	f->js = jobs_new(NULL, &f->fu.up, 4, &hooks);
 	assert_non_null(f->js);
-	f->names = names_new(f->js, names_ended, f);
+	f->names = names_new(f->js, page_came, names_ended, f);
 	assert_non_null(f->names);
 	fake_upstream_add(&f->fu, REF_SECRET, "s-1", "a", "x");
 	fake_upstream_add(&f->fu, REF_SECRET, "s-2", "b", "x");
@@ -79,7 +96,7 @@ static void
 renew(struct fixture *f, enum ref_kind kind, bool waited)
 {
 	assert_int_equal(names_renew(f->names, kind, waited ? JOB_FIRST
-	    : JOB_NOBODY, &fake_now), 0);
+	    : JOB_REFRESH, &fake_now), 0);
 }
 
 static void
@@ -322,6 +339,80 @@ test_waited_renewal_overtakes_later_pages_too(void **state)
 	    3);
 }
 
+static void
+test_pages_are_shown_as_they_come(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t asked = fake_now.boot_ms;
+
+	f->fu.page_size = 2;
+	assert_int_equal(names_renew_for_values(f->names, REF_SECRET,
+	    &fake_now), 0);
+	fake_time_pass(700);
+	fake_upstream_answer_table(&f->fu, fake_upstream_first(&f->fu));
+	assert_int_equal(f->pages, 1);
+	assert_true(f->asked_boot_ms == asked);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->pages, 2);
+	assert_true(f->asked_boot_ms == asked + 700);
+	assert_int_equal(f->rows, 3);
+	assert_int_equal(f->error, 0);
+	assert_non_null(names_listing(f->names, REF_SECRET));
+}
+
+static void
+test_renewal_for_values_ends_where_no_more_is_wanted(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fu.page_size = 1;
+	f->unwanted = true;
+	assert_int_equal(names_renew_for_values(f->names, REF_SECRET,
+	    &fake_now), 0);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->fu.lists, 1);
+	assert_int_equal(f->error, ERR_AGAIN);
+	assert_null(names_listing(f->names, REF_SECRET));
+	/* that is no failure of the listing */
+	assert_int_equal(names_error(f->names, REF_SECRET), 0);
+}
+
+static void
+test_renewal_for_values_goes_on_for_who_wants_names(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fu.page_size = 1;
+	f->unwanted = true;
+	assert_int_equal(names_renew_for_values(f->names, REF_SECRET,
+	    &fake_now), 0);
+	renew(f, REF_SECRET, true);
+	/* and the other way round */
+	assert_int_equal(names_renew_for_values(f->names, REF_SECRET,
+	    &fake_now), 0);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->fu.lists, 3);
+	assert_int_equal(listing_count(names_listing(f->names, REF_SECRET)),
+	    3);
+}
+
+static void
+test_listing_of_another_run_is_as_old_as_it_was(void **state)
+{
+	struct fixture *f = *state;
+	struct listing *l = listing_new();
+
+	assert_non_null(l);
+	names_restore(f->names, REF_SECRET, l, 5 * fake_now.boot_ms,
+	    &fake_now);
+	assert_ptr_equal(names_listing(f->names, REF_SECRET), l);
+	assert_true(fake_now.boot_ms - names_begun(f->names, REF_SECRET) ==
+	    5 * fake_now.boot_ms);
+	/* what is there already is newer */
+	names_restore(f->names, REF_SECRET, listing_new(), 0, &fake_now);
+	assert_ptr_equal(names_listing(f->names, REF_SECRET), l);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -341,6 +432,10 @@ main(void)
 		test(test_forgotten_listing_is_gone_for_new_readers_only),
 		test(test_free_cancels_renewals),
 		test(test_waited_renewal_overtakes_later_pages_too),
+		test(test_pages_are_shown_as_they_come),
+		test(test_renewal_for_values_ends_where_no_more_is_wanted),
+		test(test_renewal_for_values_goes_on_for_who_wants_names),
+		test(test_listing_of_another_run_is_as_old_as_it_was),
 	};
 
 	return cmocka_run_group_tests(tests, unit_secmem_setup,

@@ -212,6 +212,55 @@ test_last_reference_wipes_and_frees(void **state)
 	assert_int_equal(after.used_bytes, before.used_bytes);
 }
 
+/* An entry that was refused keeps the id, and nothing that was secret. */
+static void
+test_label_keeps_the_id_and_not_the_value(void **state)
+{
+	struct secmem_stats before, after;
+	struct object *o;
+
+	(void)state;
+	secmem_get_stats(&before);
+	o = secret(NULL, 0);
+	(void)object_ref(o);		/* a reader */
+	object_to_label(o);
+	assert_view(object_value(o), "hunter2");
+	object_unref(o);
+	secmem_get_stats(&after);
+	assert_int_equal(after.used_bytes, before.used_bytes);
+	assert_view(object_id(o), "sec_1");
+	assert_view(object_name(o), "db/prod");
+	object_unref_label(o);
+	/* the label first */
+	o = secret(NULL, 0);
+	(void)object_ref(o);
+	object_to_label(o);
+	object_unref_label(o);
+	assert_int_equal(o->refs, 1);
+	assert_view(object_value(o), "hunter2");
+	object_unref(o);
+	object_unref_label(NULL);
+	secmem_get_stats(&after);
+	assert_int_equal(after.used_bytes, before.used_bytes);
+}
+
+/* What 100,000 of are held: 36 bytes of id, 28 of name. */
+static void
+test_ordinary_object_takes_128_bytes(void **state)
+{
+	struct object *o;
+
+	(void)state;
+	o = object_new(REF_SECRET,
+	    view_of("9f1c2b3a-0000-4000-8000-00000000002a"),
+	    view_of("team-12/service-034/password"));
+	assert_non_null(o);
+	assert_int_equal(object_label_bytes(o), 128);
+	assert_int_equal(object_set_data(o, view_of("hunter2"), NULL, 0), 0);
+	assert_int_equal(object_bytes(o), 128 + secmem_class_size(7));
+	object_unref(o);
+}
+
 static void
 test_bytes_counts_both_memories(void **state)
 {
@@ -295,6 +344,8 @@ main(void)
 		cmocka_unit_test(test_next_walks_in_order),
 		cmocka_unit_test(test_field_names_are_listed_and_cut),
 		cmocka_unit_test(test_last_reference_wipes_and_frees),
+		cmocka_unit_test(test_label_keeps_the_id_and_not_the_value),
+		cmocka_unit_test(test_ordinary_object_takes_128_bytes),
 		cmocka_unit_test(test_bytes_counts_both_memories),
 		cmocka_unit_test(test_what_does_not_fit_is_no_memory),
 		cmocka_unit_test(test_oversized_names_are_no_object),

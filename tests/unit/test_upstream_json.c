@@ -146,13 +146,13 @@ test_documented_secret(void **state)
 	assert_int_equal(answer.object->version, 3);
 	assert_true(answer.object->is_active);
 	assert_true(answer.object->expires_at == NOON);
-	assert_true(answer.object->created_at == NOON + 500);
 	assert_true(answer.object->updated_at == MSG_NO_TIME);
 	check_field("name", true, "db/prod/password");
 	check_field("contentType", true, "password");
 	check_field("notes", true, "a\nb");
 	check_field("labels", false, "[\"prod\"]");
 	check_field("urls", false, "[{\"url\":\"https://x\"}]");
+	check_field("createdAt", true, "2026-05-08T12:00:00.5Z");
 	check_field("expiresAt", true, "2026-05-08T12:00:00Z");
 	check_field("version", false, "3");
 	check_field("isFavorite", false, "false");
@@ -176,7 +176,6 @@ test_secret_in_snake_case(void **state)
 	    "\"custom_fields\":{\"user\":\"app\",\"n\":7},"
 	    "\"own_name\":\"x\"}"), 0);
 	assert_true(answer.object->expires_at == NOON);
-	assert_true(answer.object->created_at == NOON);
 	assert_true(answer.object->updated_at == NOON);
 	check_field("contentType", true, "c");
 	check_field("totpSecret", true, "T");

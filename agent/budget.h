@@ -1,0 +1,59 @@
+/*
+ * How many requests a minute the API key is good for, as far as the service
+ * has shown: by X-RateLimit-* of its answers, else by the 429 that came after
+ * so many in a minute.  What callers wait for is never held back by it; the
+ * rest leaves a part of the budget free for what is more urgent.
+ *
+ * Pure: the time is an argument, on the boot clock.  Event-loop thread only.
+ */
+#ifndef AGENT_BUDGET_H
+#define AGENT_BUDGET_H
+
+#include <stdint.h>
+
+#include "upstream.h"
+
+#define BUDGET_SECONDS 60
+
+struct budget {
+	uint64_t limit;		/* requests in 60 s; 0: not known */
+	uint64_t limit_boot_ms;	/* when that was learnt, or last confirmed */
+	uint64_t second;	/* of the newest element of sent */
+	uint16_t sent[BUDGET_SECONDS]; /* by second, a ring */
+	uint64_t sent_sum;
+	/* the service's own account, until reset_boot_ms */
+	uint64_t remaining;
+	uint64_t reset_boot_ms;	/* 0: none */
+};
+
+/* What a request is for; each leaves room for those before it. */
+enum budget_share {
+	BUDGET_CALLER,		/* all of it */
+	BUDGET_EXPIRY,
+	BUDGET_REFRESH,
+	BUDGET_PRELOAD,
+};
+
+void budget_init(struct budget *b);
+
+/* A request was sent. */
+void budget_sent(struct budget *b, uint64_t now_boot_ms);
+
+/* An answer told how things are.  Ignored without rate->told. */
+void budget_told(struct budget *b, const struct upstream_rate *rate,
+    uint64_t now_boot_ms);
+
+/* The service answered 429. */
+void budget_refused(struct budget *b, uint64_t now_boot_ms);
+
+/* Another key: nothing is known of it. */
+void budget_forget(struct budget *b);
+
+/* Milliseconds until such a request may be sent; 0: now. */
+uint64_t budget_wait_ms(struct budget *b, enum budget_share share,
+    uint64_t now_boot_ms);
+
+/* Requests in the last 60 s. */
+uint64_t budget_used(struct budget *b, uint64_t now_boot_ms);
+
+#endif /* AGENT_BUDGET_H */
