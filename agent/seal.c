@@ -235,13 +235,13 @@ seal_free(struct seal *s)
 
 /* --- the rest --- */
 
-/* Only the top four bits of the number show. */
+/* Between 9 and 16 steps: the rest of the number does not show. */
 uint64_t
 seal_padded(uint64_t n)
 {
 	uint64_t step = 1;
 
-	while (n / step > 16)
+	while (n > 16 * step)
 		step *= 2;
 	return (n + step - 1) / step * step;
 }
