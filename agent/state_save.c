@@ -9,8 +9,8 @@
 #include "err.h"
 #include "listing.h"
 
-#define SLICE_STEPS 256u		/* entries, rows or empty buckets */
-#define SLICE_BYTES (128u << 10)
+#define SLICE_STEPS 128u		/* entries, rows or empty buckets */
+#define SLICE_BYTES (64u << 10)
 
 enum phase {
 	PHASE_FACTS,

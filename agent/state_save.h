@@ -46,7 +46,7 @@ enum state_progress {
 	STATE_FAILED,	/* out of memory, or an entry that cannot be written */
 };
 
-/* A slice: some hundred entries or 128 KiB, well below a millisecond. */
+/* A slice: some hundred entries or 64 KiB, well below a millisecond. */
 enum state_progress state_save_step(struct state_save *sv);
 
 /* Of the writer: see there. */
