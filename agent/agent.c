@@ -15,14 +15,17 @@
 #include "conn.h"
 #include "err.h"
 #include "fetch.h"
+#include "flood.h"
 #include "harden.h"
 #include "limit.h"
 #include "listener.h"
 #include "log.h"
 #include "notify.h"
 #include "preload.h"
+#include "reload.h"
 #include "secmem.h"
 #include "session.h"
+#include "setup.h"
 #include "signals.h"
 #include "state.h"
 #include "status.h"
@@ -60,6 +63,10 @@ struct agent {
 	struct timer *tell_ready;
 	bool ready;
 	char missing[AGENT_WHY]; /* of preload */
+	bool may_lack;		/* path: see struct reload */
+	size_t max_memory;	/* likewise */
+	char reloaded[RELOAD_WHY + 32]; /* what is wrong since the last
+					 * reload; "" if nothing */
 };
 
 /* --- before everything --- */
@@ -118,7 +125,8 @@ agent_reload_key(void *arg)
 			other = false;
 		else
 			a->upstream->ops->set_key(a->upstream, &key);
-		state_key_changed(a->state, &a->key, 1);
+		if (other)
+			state_key_changed(a->state, &a->key, 1);
 	}
 	secmem_free_bytes(&key);
 	return other;
@@ -132,10 +140,9 @@ agent_tell_status(struct agent *a)
 
 	clock_read(&now);
 	(void)status_line(&a->env, &now, line, sizeof(line));
-	if (a->missing[0] != '\0')
-		notify_status("%s; not held: %s", line, a->missing);
-	else
-		notify_status("%s", line);
+	notify_status("%s%s%s%s%s", line, a->reloaded[0] != '\0' ? "; " : "",
+	    a->reloaded, a->missing[0] != '\0' ? "; not held: " : "",
+	    a->missing);
 }
 
 /* READY=1, which the start and each reload end with, must not get lost. */
@@ -174,6 +181,19 @@ agent_state_changed(void *arg)
 	agent_tell_status(a);
 }
 
+/* The clock cannot be true, or is again. */
+static void
+agent_judging(void *arg, bool can)
+{
+	(void)arg;
+	if (can)
+		log_notice("the time is known: what expires is served again");
+	else
+		log_warning("the clock of this machine reads a time before "
+		    "this program was made: values with an expiresAt are "
+		    "withheld until it is set or the service tells the time");
+}
+
 static void
 agent_wiped(void *arg)
 {
@@ -181,48 +201,22 @@ agent_wiped(void *arg)
 	log_error("unauthorized-grace is over: everything cached was wiped");
 }
 
-static struct fetch_config
-agent_fetch_config(const struct settings *s)
-{
-	return (struct fetch_config){
-		.cache = {
-			.max_bytes = s->max_memory,
-			.refresh_interval_ms = s->refresh_interval_ms,
-			.refresh_lead_ms = s->refresh_lead_ms,
-			.reread_interval_ms = s->reread_interval_ms,
-			.max_stale_ms = s->max_stale_ms,
-			.negative_ttl_ms = s->negative_ttl_ms,
-			.idle_evict_ms = s->idle_evict_ms,
-			.serve_expired_ms = s->serve_expired_ms,
-		},
-		.unauthorized_grace_ms = s->unauthorized_grace_ms,
-		.max_in_flight = s->max_in_flight,
-	};
-}
-
 static int
 agent_build_upstream(struct agent *a)
 {
 	const struct settings *s = a->settings;
-	const struct upstream_http_config http = {
-		.url = s->url,
-		.ca_file = s->ca_file,
-		.pinned_public_key = s->pinned_public_key,
-		.proxy = s->proxy,
-		.connect_timeout_ms = s->connect_timeout_ms,
-		.request_timeout_ms = s->request_timeout_ms,
-		.max_response = s->max_response,
-		.max_connections = s->max_in_flight,
-	};
-	const struct fetch_config cfg = agent_fetch_config(s);
+	const struct upstream_http_config http = setup_http(s);
+	const struct fetch_config cfg = setup_fetch(s);
 	const struct fetch_hooks hooks = {
 		.reload_key = agent_reload_key,
 		.state_changed = agent_state_changed,
 		.wiped = agent_wiped,
+		.judging = agent_judging,
 		.arg = a,
 	};
 	struct secmem copy = { NULL, 0 };
 	char why[AGENT_WHY];
+	struct now now;
 	int r;
 
 	r = apikey_read(s->api_key_file, &a->key, why, sizeof(why));
@@ -241,7 +235,12 @@ agent_build_upstream(struct agent *a)
 		return r;
 	}
 	a->fetch = fetch_new(a->base, a->upstream, &cfg, &hooks, &a->metrics);
-	return a->fetch != NULL ? 0 : ERR_NOMEM;
+	if (a->fetch == NULL)
+		return ERR_NOMEM;
+	clock_read(&now);
+	if (!cache_can_judge(fetch_cache(a->fetch), &now))
+		agent_judging(a, false);
+	return 0;
 }
 
 static int
@@ -275,18 +274,16 @@ agent_build_audit(struct agent *a)
 		log_error("%s", why);
 		return ERR_BAD_REQUEST;
 	}
-	return 0;
+	a->env.flood = flood_new(a->base);
+	audit_set_flood(a->audit, a->env.flood);
+	return a->env.flood != NULL ? 0 : ERR_NOMEM;
 }
 
 static int
 agent_build_sockets(struct agent *a)
 {
 	const struct settings *s = a->settings;
-	const struct listener_config cfg = {
-		.path = s->socket,
-		.mode = s->socket_mode,
-		.group = s->socket_group,
-	};
+	const struct listener_config cfg = setup_listener(s);
 	char why[AGENT_WHY];
 	int r;
 
@@ -311,139 +308,6 @@ agent_build_sockets(struct agent *a)
 
 /* --- signals and timers --- */
 
-static bool
-agent_same_text(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-/* What stays in force is what the status shows. */
-static void
-agent_swap_text(char **a, char **b)
-{
-	char *t = *a;
-
-	*a = *b;
-	*b = t;
-}
-
-/* What a reload leaves as it was is said, so that nobody waits for it. */
-static void
-agent_warn_restart(const struct settings *old, const struct settings *fresh)
-{
-	const struct {
-		const char *key;
-		bool same;
-	} fixed[] = {
-		{ "socket", agent_same_text(old->socket, fresh->socket) },
-		{ "socket-mode", old->socket_mode == fresh->socket_mode },
-		{ "socket-group",
-		    agent_same_text(old->socket_group, fresh->socket_group) },
-		{ "max-connections",
-		    old->max_connections == fresh->max_connections },
-		{ "audit-log",
-		    agent_same_text(old->audit_log, fresh->audit_log) },
-		{ "url", agent_same_text(old->url, fresh->url) },
-		{ "ca-file", agent_same_text(old->ca_file, fresh->ca_file) },
-		{ "pinned-public-key", agent_same_text(
-		    old->pinned_public_key, fresh->pinned_public_key) },
-		{ "proxy", agent_same_text(old->proxy, fresh->proxy) },
-		{ "connect-timeout",
-		    old->connect_timeout_ms == fresh->connect_timeout_ms },
-		{ "request-timeout",
-		    old->request_timeout_ms == fresh->request_timeout_ms },
-		{ "max-in-flight", old->max_in_flight == fresh->max_in_flight },
-		{ "max-response", old->max_response == fresh->max_response },
-		{ "state-file",
-		    agent_same_text(old->state_file, fresh->state_file) },
-		{ "state-key-file", agent_same_text(old->state_key_file,
-		    fresh->state_key_file) },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
-		if (!fixed[i].same)
-			log_warning("%s= has changed; that takes a restart",
-			    fixed[i].key);
-	}
-}
-
-/*
- * What a reload cannot change is said; the rest is in force for the next
- * request of connections that are already open.
- */
-static void
-agent_reload(struct agent *a)
-{
-	struct settings *fresh = NULL;
-	struct limit *limit;
-	struct fetch_config cfg;
-
-	notify_reloading();
-	if (settings_load(a->path, stderr, &fresh) != 0) {
-		log_error("the new configuration is faulty; the running one "
-		    "stays in force");
-		notify_status("reload failed: the new configuration is faulty; "
-		    "the running one stays in force");
-		agent_tell_ready(a);
-		return;
-	}
-	agent_warn_restart(a->settings, fresh);
-	agent_swap_text(&fresh->url, &a->settings->url);
-	agent_swap_text(&fresh->socket, &a->settings->socket);
-	cfg = agent_fetch_config(fresh);
-	fetch_configure(a->fetch, &cfg);
-	limit = limit_new(fresh->max_requests_per_second);
-	if (limit != NULL) {
-		limit_free(a->env.limit);
-		a->env.limit = limit;
-	}
-	log_set_level(fresh->log_level);
-	audit_reopen(a->audit);
-	a->env.settings = fresh;
-	a->env.policy_generation++;
-	settings_free(a->settings);
-	a->settings = fresh;
-	(void)agent_reload_key(a);
-	log_notice("configuration read again");
-	agent_tell_ready(a);
-	agent_tell_status(a);
-}
-
-static void
-agent_signal(void *arg, int signo)
-{
-	struct agent *a = arg;
-
-	if (signo == SIGHUP) {
-		agent_reload(a);
-	} else if (signo == SIGTERM || signo == SIGINT) {
-		log_notice("stopping on %s",
-		    signo == SIGTERM ? "SIGTERM" : "SIGINT");
-		notify_stopping();
-		(void)event_base_loopbreak(a->base);
-	}
-}
-
-static void
-agent_status_cb(void *arg)
-{
-	struct agent *a = arg;
-
-	agent_tell_status(a);
-	timer_set(a->status, AGENT_STATUS_MS);
-}
-
-/* The loop turns, so the daemon makes progress. */
-static void
-agent_watchdog_cb(void *arg)
-{
-	struct agent *a = arg;
-
-	notify_watchdog();
-	timer_set(a->watchdog, notify_watchdog_ms());
-}
-
 static void
 agent_preloaded(void *arg, const char *missing)
 {
@@ -452,45 +316,13 @@ agent_preloaded(void *arg, const char *missing)
 	if (missing[0] != '\0')
 		log_warning("serving without %s", missing);
 	(void)snprintf(a->missing, sizeof(a->missing), "%s", missing);
+	agent_tell_status(a);
 	if (!a->ready) {
 		a->ready = true;
 		log_notice("ready on %s, service %s", a->settings->socket,
 		    a->settings->url);
-		agent_tell_status(a);
 		agent_tell_ready(a);
 	}
-}
-
-static int
-agent_build_timers(struct agent *a)
-{
-	a->status = timer_new(a->base, agent_status_cb, a);
-	a->watchdog = timer_new(a->base, agent_watchdog_cb, a);
-	a->tell_ready = timer_new(a->base, agent_tell_ready, a);
-	a->preload = preload_new(a->base, a->fetch, a->settings,
-	    agent_preloaded, a);
-	if (a->status == NULL || a->watchdog == NULL ||
-	    a->tell_ready == NULL || a->preload == NULL)
-		return ERR_NOMEM;
-	timer_set(a->status, AGENT_STATUS_MS);
-	if (notify_watchdog_ms() > 0)
-		timer_set(a->watchdog, notify_watchdog_ms());
-	return 0;
-}
-
-static struct event_base *
-agent_event_base(void)
-{
-	struct event_config *cfg = event_config_new();
-	struct event_base *base;
-
-	if (cfg == NULL)
-		return NULL;
-	(void)event_config_set_flag(cfg,
-	    EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
-	base = event_base_new_with_config(cfg);
-	event_config_free(cfg);
-	return base;
 }
 
 static void
@@ -513,8 +345,114 @@ agent_warn_unavailable(const struct settings *s)
 	}
 }
 
+static int
+agent_check_key(void *arg, const struct settings *fresh, char *why,
+    size_t why_size)
+{
+	struct secmem key = { NULL, 0 };
+	int r;
+
+	(void)arg;
+	r = apikey_read(fresh->api_key_file, &key, why, why_size);
+	secmem_free_bytes(&key);
+	return r;
+}
+
+static void
+agent_reload(struct agent *a)
+{
+	struct reload rl = {
+		.base = a->base, .path = a->path, .may_lack = &a->may_lack,
+		.max_memory = a->max_memory, .settings = &a->settings,
+		.env = &a->env, .upstream = a->upstream, .conns = a->conns,
+		.audit = &a->audit, .listener = &a->listener,
+		.preload = &a->preload, .preloaded = agent_preloaded,
+		.check_key = agent_check_key, .read_key = agent_reload_key,
+		.arg = a,
+	};
+
+	notify_reloading();
+	if (reload_run(&rl)) {
+		agent_warn_unavailable(a->settings);
+		(void)snprintf(a->reloaded, sizeof(a->reloaded), "%s", rl.why);
+	} else {
+		(void)snprintf(a->reloaded, sizeof(a->reloaded),
+		    "reload failed: %s", rl.why);
+	}
+	agent_tell_status(a);
+	agent_tell_ready(a);
+}
+
+static void
+agent_signal(void *arg, int signo)
+{
+	struct agent *a = arg;
+
+	if (signo == SIGHUP) {
+		agent_reload(a);
+	} else if (signo == SIGTERM || signo == SIGINT) {
+		log_notice("stopping on %s",
+		    signo == SIGTERM ? "SIGTERM" : "SIGINT");
+		notify_stopping();
+		(void)event_base_loopbreak(a->base);
+	}
+}
+
+static void
+agent_status_cb(void *arg)
+{
+	struct agent *a = arg;
+
+	log_flush();
+	agent_tell_status(a);
+	timer_set(a->status, AGENT_STATUS_MS);
+}
+
+/* The loop turns, so the daemon makes progress. */
+static void
+agent_watchdog_cb(void *arg)
+{
+	struct agent *a = arg;
+
+	notify_watchdog();
+	timer_set(a->watchdog, notify_watchdog_ms());
+}
+
+static int
+agent_build_timers(struct agent *a)
+{
+	a->status = timer_new(a->base, agent_status_cb, a);
+	a->watchdog = timer_new(a->base, agent_watchdog_cb, a);
+	a->tell_ready = timer_new(a->base, agent_tell_ready, a);
+	a->preload = preload_new(a->base, a->fetch, a->settings,
+	    agent_preloaded, a);
+	if (a->status == NULL || a->watchdog == NULL ||
+	    a->tell_ready == NULL || a->preload == NULL)
+		return ERR_NOMEM;
+	preload_start(a->preload);
+	timer_set(a->status, AGENT_STATUS_MS);
+	if (notify_watchdog_ms() > 0)
+		timer_set(a->watchdog, notify_watchdog_ms());
+	return 0;
+}
+
+static struct event_base *
+agent_event_base(void)
+{
+	struct event_config *cfg = event_config_new();
+	struct event_base *base;
+
+	if (cfg == NULL)
+		return NULL;
+	(void)event_config_set_flag(cfg,
+	    EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+	base = event_base_new_with_config(cfg);
+	event_config_free(cfg);
+	return base;
+}
+
 int
-agent_new(struct settings *settings, const char *path,
+agent_new(struct settings *settings, const char *path, bool may_lack,
     struct agent **ret_agent)
 {
 	struct agent *a;
@@ -527,9 +465,11 @@ agent_new(struct settings *settings, const char *path,
 		return ERR_NOMEM;
 	}
 	a->settings = settings;
+	a->may_lack = may_lack;
+	a->max_memory = settings->max_memory * 2;
 	clock_read(&now);
 	a->metrics.start_boot_ms = now.boot_ms;
-	if (path != NULL && (a->path = strdup(path)) == NULL)
+	if ((a->path = strdup(path)) == NULL)
 		goto out;
 	agent_warn_unavailable(settings);
 	if ((a->base = agent_event_base()) == NULL ||
@@ -574,6 +514,7 @@ agent_free(struct agent *a)
 	if (a->upstream != NULL)
 		a->upstream->ops->free(a->upstream);
 	audit_free(a->audit);
+	flood_free(a->env.flood);
 	timer_free(a->status);
 	timer_free(a->watchdog);
 	timer_free(a->tell_ready);

@@ -17,10 +17,11 @@ int agent_init_process(const struct settings *settings);
 
 /*
  * Build the daemon; listens when it returns.  settings are taken over, path
- * is where to read them again (NULL: nowhere).  Returns 0 or an ERR_* after
- * having logged why; settings are freed then as well.
+ * is where to read them again; may_lack: there was no such file, and there
+ * need not be.  Returns 0 or an ERR_* after having logged why; settings are
+ * freed then as well.
  */
-int agent_new(struct settings *settings, const char *path,
+int agent_new(struct settings *settings, const char *path, bool may_lack,
     struct agent **ret_agent);
 
 /* Serve until SIGTERM or SIGINT.  0, or ERR_INTERNAL if the loop failed. */

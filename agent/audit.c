@@ -13,6 +13,7 @@
 
 #include "clock.h"
 #include "err.h"
+#include "flood.h"
 #include "log.h"
 #include "peer.h"
 #include "text.h"
@@ -33,6 +34,7 @@ struct audit {
 	char *path;
 	int fd;			/* -1: could not be opened (again) */
 	bool failed;		/* said so since the last success */
+	struct flood *flood;	/* not ours; may be NULL */
 };
 
 /* Open for appending: a descriptor, or -1 with a sentence in why. */
@@ -97,22 +99,10 @@ audit_free(struct audit *a)
 	free(a);
 }
 
-/* The old file stays in use if there is no new one. */
 void
-audit_reopen(struct audit *a)
+audit_set_flood(struct audit *a, struct flood *f)
 {
-	char why[300];
-	int fd;
-
-	if (a->sink != AUDIT_FILE)
-		return;
-	fd = open_file(a->path, why, sizeof(why));
-	if (fd < 0) {
-		log_error("audit log: %s", why);
-		return;
-	}
-	(void)close(a->fd);
-	a->fd = fd;
+	a->flood = f;
 }
 
 static void __attribute__((format(printf, 4, 5)))
@@ -191,6 +181,27 @@ audit_wants_all(const struct audit *a)
 	return a->sink == AUDIT_FILE;
 }
 
+static void
+record_in_journal(struct audit *a, struct peer *peer, const char *operation,
+    struct view reference, int error, const char *rule)
+{
+	char line[LINE_BYTES];
+	struct now now;
+
+	if (error == ERR_DENIED) {
+		clock_read(&now);
+		if (!flood_allows(a->flood, FLOOD_DENIED, peer_uid(peer),
+		    &now))
+			return;
+	}
+	(void)format(line, sizeof(line), peer, operation, reference, error,
+	    rule);
+	if (error == ERR_DENIED)
+		log_notice("audit: %s", line);
+	else
+		log_info("audit: %s", line);
+}
+
 void
 audit_record(struct audit *a, struct peer *peer, const char *operation,
     struct view reference, int error, const char *rule)
@@ -203,12 +214,7 @@ audit_record(struct audit *a, struct peer *peer, const char *operation,
 	if (a->sink == AUDIT_OFF)
 		return;
 	if (a->sink == AUDIT_JOURNAL) {
-		(void)format(line, sizeof(line), peer, operation, reference,
-		    error, rule);
-		if (error == ERR_DENIED)
-			log_notice("audit: %s", line);
-		else
-			log_info("audit: %s", line);
+		record_in_journal(a, peer, operation, reference, error, rule);
 		return;
 	}
 	clock_read(&now);

@@ -10,17 +10,22 @@
 #include "buf.h"
 
 struct audit;
+struct flood;
 struct peer;
 
 /*
  * where: "journal" (through the log, level info; denials at notice), "off",
  * or the path of a file that is appended to (0600).  Returns NULL with a
- * sentence in why.
+ * sentence in why.  A reload makes a new one, so after logrotate the file of
+ * that name is used.
  */
 struct audit *audit_new(const char *where, char *why, size_t why_size);
 void audit_free(struct audit *a);
-/* Reopen the file, after logrotate. */
-void audit_reopen(struct audit *a);
+/*
+ * Bound the denials that go to the journal; a file gets all of them.  f stays
+ * the caller's and must outlive a; NULL: no bound.
+ */
+void audit_set_flood(struct audit *a, struct flood *f);
 
 /*
  * Does it take every read, or only the first of a kind?  A file takes all;

@@ -51,6 +51,7 @@ cache_new(const struct cache_config *cfg)
 	heap_init(&c->due, cache_due_moved, c);
 	heap_init(&c->parked, cache_due_moved, c);
 	heap_init(&c->expiry, cache_expiry_moved, c);
+	c->grouped = true;
 	cache_configure(c, cfg);
 	return c;
 }

@@ -246,12 +246,23 @@ struct cache_entry *cache_parked(const struct cache *c);
 
 /*
  * When to refresh next what was confirmed now, on this host's phase: at most
- * interval_ms from now and not before a sixteenth of it, the same moment of
- * each interval for the same what on the same host, less some jitter.  rnd: 32
- * random bits.
+ * interval_ms from now and not before an eighth of it, the same moment of each
+ * interval for the same what on the same host, or up to a sixteenth of it
+ * later.  rnd: 32 random bits.
  */
 uint64_t cache_next_phase(const struct cache *c, struct view what,
     uint64_t interval_ms, uint32_t rnd, const struct now *now);
+
+/*
+ * From now on all secrets (but pinned versions) have one phase, or again one
+ * each: a listing refreshes all at once, so that the first of them to be due
+ * stands for all.  At first they have one.
+ */
+void cache_set_grouped(struct cache *c, bool grouped);
+
+/* That phase, until an interval is over. */
+uint64_t cache_next_group(const struct cache *c, uint32_t rnd,
+    const struct now *now);
 
 /* An entry as another run of the agent left it. */
 struct cache_restored {

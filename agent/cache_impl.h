@@ -13,6 +13,7 @@
 
 struct cache {
 	struct cache_config cfg;
+	bool grouped;
 	struct hash_key hash_key;
 	struct slab entries;
 	uint32_t *buckets;	/* linear hashing: grows by one at a time */

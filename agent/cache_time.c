@@ -10,6 +10,8 @@
 /* First wait for a newer value than one that has expired; then it doubles. */
 #define CACHE_EXPIRED_RETRY_MS 5000
 #define CACHE_EXPIRED_DOUBLINGS 16
+/* Of the spread after a restore, in 2^-32 of it: the phase decides more. */
+#define CACHE_RESTORE_JITTER (1u << 28)
 /* Jitter of what has no phase: up to 1/8 earlier. */
 #define CACHE_JITTER_SHIFT 3
 /* Jitter of what has one: up to 1/16 of the interval earlier. */
@@ -270,6 +272,23 @@ cache_phase_of(const struct cache *c, struct view what)
 	return hash_bytes(&key, what.p, what.len);
 }
 
+static const struct view cache_group = { (const uint8_t *)"secrets", 7 };
+
+/* Whose phase an entry has. */
+static struct view
+cache_phase_name(const struct cache *c, const struct cache_entry *e)
+{
+	if (c->grouped && e->kind == REF_SECRET && e->version == 0)
+		return cache_group;
+	return cache_id(e);
+}
+
+void
+cache_set_grouped(struct cache *c, bool grouped)
+{
+	c->grouped = grouped;
+}
+
 /* The next moment of this phase: after now, at most interval_ms. */
 static uint64_t
 cache_until_phase(const struct cache *c, struct view what,
@@ -291,12 +310,13 @@ cache_next_phase(const struct cache *c, struct view what,
 		return now->boot_ms;
 	wait = cache_until_phase(c, what, interval_ms, now);
 	/*
-	 * Just confirmed, so not this moment but the next: within interval
-	 * all the same, so that who was early by some jitter is so again.
+	 * Just confirmed, so not this moment: half an interval later, which
+	 * leaves a fleet that was confirmed together as spread out as its
+	 * phases are, and within interval.
 	 */
 	if (wait < interval_ms >> CACHE_PHASE_SKIP_SHIFT)
-		wait += interval_ms;
-	wait -= span ? rnd % span : 0;
+		wait += interval_ms / 2;
+	wait += span ? rnd % span : 0;
 	return cache_after(now->boot_ms,
 	    wait < interval_ms ? wait : interval_ms);
 }
@@ -327,7 +347,14 @@ cache_next_ordinary(const struct cache *c, const struct cache_entry *e,
 	if (e->version != 0)
 		return cache_after(now->boot_ms, cache_jittered(
 		    c->cfg.reread_interval_ms, CACHE_JITTER_SHIFT, rnd));
-	return cache_next_phase(c, cache_id(e), c->cfg.refresh_interval_ms,
+	return cache_next_phase(c, cache_phase_name(c, e),
+	    c->cfg.refresh_interval_ms, rnd, now);
+}
+
+uint64_t
+cache_next_group(const struct cache *c, uint32_t rnd, const struct now *now)
+{
+	return cache_next_phase(c, cache_group, c->cfg.refresh_interval_ms,
 	    rnd, now);
 }
 
@@ -337,17 +364,17 @@ cache_next_restored(const struct cache *c, const struct cache_entry *e,
 {
 	uint64_t interval = e->version != 0 ? c->cfg.reread_interval_ms
 	    : c->cfg.refresh_interval_ms;
-	uint64_t span = interval >> CACHE_PHASE_JITTER_SHIFT, wait, early;
+	uint64_t span = interval >> CACHE_PHASE_JITTER_SHIFT, wait;
 
 	if (age_ms >= interval || e->failures > 0 || e->expired)
 		return cache_after(now->boot_ms,
-		    cache_part(spread_ms, rnd ^
-		    (uint32_t)cache_phase_of(c, cache_id(e))));
+		    cache_part(spread_ms, rnd % CACHE_RESTORE_JITTER ^
+		    (uint32_t)cache_phase_of(c, cache_phase_name(c, e))));
 	wait = interval - age_ms;
 	if (e->version == 0) {
-		early = span ? rnd % span : 0;
-		span = cache_until_phase(c, cache_id(e), interval, now);
-		span -= span > early ? early : 0;
+		span = span ? rnd % span : 0;
+		span += cache_until_phase(c, cache_phase_name(c, e), interval,
+		    now);
 		wait = span < wait ? span : wait;
 	}
 	return cache_after(now->boot_ms, wait);

@@ -5,10 +5,24 @@
 #include <assert.h>
 #include <stdlib.h>
 
+static size_t
+caller_share(size_t share_bytes, size_t one_bytes, size_t max_bytes)
+{
+	if (share_bytes < one_bytes)
+		share_bytes = one_bytes;
+	return share_bytes < max_bytes ? share_bytes : max_bytes;
+}
+
 void
-callers_init(struct callers *cs)
+callers_init(struct callers *cs, size_t lockable_bytes, size_t one_bytes)
 {
 	size_t i;
+
+	cs->bytes = 0;
+	cs->bytes_max = caller_share(lockable_bytes / 8, one_bytes,
+	    CALLER_BYTES_MAX);
+	cs->all_bytes_max = caller_share(lockable_bytes / 6, one_bytes,
+	    CALLERS_BYTES_MAX);
 
 	for (i = 0; i < CALLER_BUCKETS; i++)
 		SLIST_INIT(&cs->buckets[i]);
@@ -50,6 +64,32 @@ caller_leave(struct callers *cs, struct caller *c)
 	assert(c->waiting == 0 && c->bytes == 0);
 	SLIST_REMOVE(&cs->buckets[c->uid % CALLER_BUCKETS], c, caller, link);
 	free(c);
+}
+
+void
+caller_hold(struct callers *cs, struct caller *c, size_t before, size_t bytes)
+{
+	if (c == NULL)
+		return;
+	c->bytes = c->bytes - before + bytes;
+	cs->bytes = cs->bytes - before + bytes;
+}
+
+struct caller *
+callers_over(const struct callers *cs, struct caller *c)
+{
+	struct caller *one, *most = c;
+	size_t i;
+
+	if (cs->bytes <= cs->all_bytes_max)
+		return c != NULL && c->bytes > cs->bytes_max ? c : NULL;
+	for (i = 0; i < CALLER_BUCKETS; i++) {
+		SLIST_FOREACH(one, &cs->buckets[i], link) {
+			if (most == NULL || one->bytes > most->bytes)
+				most = one;
+		}
+	}
+	return most;
 }
 
 unsigned int

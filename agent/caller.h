@@ -24,16 +24,18 @@
 #define CALLER_WAITING_LIGHT 64
 /*
  * Secret memory for frames that came in part, and for answers that are not
- * read: some fifteen of the largest frames.
+ * read: of one user some fifteen of the largest frames, and of all together
+ * four times that; less where less can be locked.
  */
 #define CALLER_BYTES_MAX (16u << 20)
+#define CALLERS_BYTES_MAX (64u << 20)
 
 struct caller {
 	SLIST_ENTRY(caller) link;
 	uid_t uid;
 	unsigned int connections;
 	size_t waiting;
-	size_t bytes;
+	size_t bytes;		/* by caller_hold() */
 	unsigned int turn;	/* of the loop, which spent_ns is about */
 	uint64_t spent_ns;	/* on what this user sent */
 };
@@ -43,15 +45,32 @@ SLIST_HEAD(caller_list, caller);
 #define CALLER_BUCKETS 64
 
 struct callers {
+	size_t bytes;		/* of all */
+	size_t bytes_max;	/* of one */
+	size_t all_bytes_max;
 	struct caller_list buckets[CALLER_BUCKETS];
 };
 
-void callers_init(struct callers *cs);
+/*
+ * lockable_bytes: how much secret memory there can be, SIZE_MAX for no limit;
+ * one_bytes: what the largest frame takes, which there is room for in any case.
+ */
+void callers_init(struct callers *cs, size_t lockable_bytes, size_t one_bytes);
 
 /* One more connection of that user; NULL for no memory. */
 struct caller *caller_enter(struct callers *cs, uid_t uid);
 /* And one less: c dies with the last.  NULL is fine. */
 void caller_leave(struct callers *cs, struct caller *c);
+
+/* c holds so much in place of what it held before; NULL is fine. */
+void caller_hold(struct callers *cs, struct caller *c, size_t before,
+    size_t bytes);
+
+/*
+ * Who has to give some of it back: the one who holds the most if all together
+ * hold too much, else c if it does; NULL: nobody.
+ */
+struct caller *callers_over(const struct callers *cs, struct caller *c);
 
 /* How many connections the user has. */
 unsigned int callers_connections(const struct callers *cs, uid_t uid);

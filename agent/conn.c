@@ -17,6 +17,8 @@
 
 #include "caller.h"
 #include "err.h"
+#include "flood.h"
+#include "harden.h"
 #include "log.h"
 #include "msg.h"
 #include "peer.h"
@@ -25,6 +27,8 @@
 #include "wipe.h"
 
 #define CONN_INPUT (64u * 1024)	/* read at once */
+/* What a connection keeps of it: a frame, and what came behind it. */
+#define CONN_INPUT_MAX (FRAME_REQUEST_MAX + FRAME_HEADER_LEN + CONN_INPUT)
 #define CONN_PARTIAL_MS 30000	/* PROTOCOL.md, section 2 */
 #define CONN_SWEEP_MS 5000
 /*
@@ -90,7 +94,8 @@ conns_new(struct event_base *base, struct session_env *env,
 	cs->base = base;
 	cs->env = env;
 	cs->max = max_connections;
-	callers_init(&cs->callers);
+	callers_init(&cs->callers, harden_lockable_bytes(),
+	    secmem_class_size(CONN_INPUT_MAX));
 	TAILQ_INIT(&cs->all);
 	TAILQ_INIT(&cs->dead);
 	TAILQ_INIT(&cs->woken);
@@ -103,6 +108,12 @@ conns_new(struct event_base *base, struct session_env *env,
 		return NULL;
 	}
 	return cs;
+}
+
+void
+conns_set_max(struct conns *cs, unsigned int max_connections)
+{
+	cs->max = max_connections;
 }
 
 /* --- the end of a connection --- */
@@ -142,8 +153,7 @@ conns_free_dead(struct conns *cs)
 	while ((c = TAILQ_FIRST(&cs->dead)) != NULL) {
 		TAILQ_REMOVE(&cs->dead, c, link);
 		session_done(&c->session);
-		if (c->session.caller != NULL)
-			c->session.caller->bytes -= c->counted;
+		caller_hold(&cs->callers, c->session.caller, c->counted, 0);
 		caller_leave(&cs->callers, c->session.caller);
 		secbuf_clear(&c->in);
 		out_backlog_free(c->backlog);
@@ -231,6 +241,20 @@ conn_resume(struct conn *c)
 		conn_close(c);
 }
 
+/* Say why a connection is closed, unless its user makes too many such lines. */
+static void
+conn_tell_closed(struct conn *c, const char *why)
+{
+	char who[128];
+	struct now now;
+
+	clock_read(&now);
+	if (flood_allows(c->cs->env->flood, FLOOD_CLOSED,
+	    peer_uid(c->session.peer), &now))
+		log_info("%s: %s; connection closed", peer_describe(
+		    c->session.peer, who, sizeof(who)), why);
+}
+
 static const char *
 conn_fault(int error)
 {
@@ -244,8 +268,6 @@ conn_fault(int error)
 static void
 conn_refuse(struct conn *c, const struct frame *frame, int error)
 {
-	char who[128];
-
 	if (error == ERR_UNSUPPORTED && frame->total > 0) {
 		session_refuse(&c->session, frame->id, error,
 		    "a flag that this agent does not know", c->cs->out);
@@ -254,8 +276,7 @@ conn_refuse(struct conn *c, const struct frame *frame, int error)
 	session_refuse(&c->session, frame->id, error, conn_fault(error),
 	    c->cs->out);
 	c->failed = true;
-	log_info("%s: %s; connection closed", peer_describe(c->session.peer,
-	    who, sizeof(who)), conn_fault(error));
+	conn_tell_closed(c, conn_fault(error));
 }
 
 /*
@@ -309,26 +330,52 @@ conns_watch_partial(struct conns *cs)
 	}
 }
 
-/*
- * Count what is kept for this connection.  False if its user has too much: no
- * answer says so, as there may be one half sent.
- */
-static bool
+/* What is kept for a connection, in its user's account. */
+static void
 conn_count(struct conn *c)
 {
-	struct caller *caller = c->session.caller;
-	char who[128];
+	size_t bytes = c->in.cap + out_backlog_bytes(c->backlog);
 
-	caller->bytes -= c->counted;
-	c->counted = c->in.cap + out_backlog_bytes(c->backlog);
-	caller->bytes += c->counted;
-	if (c->counted == 0 || caller->bytes <= CALLER_BYTES_MAX)
-		return true;
-	log_info("%s: its user's frames that came in part and answers that "
-	    "are not read take more than %u bytes; connection closed",
-	    peer_describe(c->session.peer, who, sizeof(who)),
-	    CALLER_BYTES_MAX);
-	return false;
+	caller_hold(&c->cs->callers, c->session.caller, c->counted, bytes);
+	c->counted = bytes;
+}
+
+/* No answer says so, as there may be one half sent. */
+static void
+conn_take_back(struct conn *c)
+{
+	conn_tell_closed(c, "its user's frames that came in part and answers "
+	    "that are not read take too much memory");
+	conn_close(c);
+	secbuf_clear(&c->in);
+	out_backlog_free(c->backlog);
+	c->backlog = NULL;
+	conn_count(c);
+}
+
+/*
+ * If users hold too much secret memory by what they send in part and do not
+ * read, those who hold most lose a connection, rather than that transfers from
+ * the service find none.
+ */
+static void
+conn_bound(struct conn *c)
+{
+	struct conns *cs = c->cs;
+	struct caller *over;
+	struct conn *most, *one;
+
+	while ((over = callers_over(&cs->callers, c->session.caller)) != NULL) {
+		most = c->session.caller == over && c->counted > 0 ? c : NULL;
+		TAILQ_FOREACH(one, &cs->all, link) {
+			if (most == NULL && one->session.caller == over &&
+			    one->counted > 0)
+				most = one;
+		}
+		if (most == NULL)
+			return;
+		conn_take_back(most);
+	}
 }
 
 /* Is there more to do for this connection?  The last thing any event does. */
@@ -337,10 +384,10 @@ conn_settle(struct conn *c, bool partial, const struct now *now)
 {
 	if (c->dead)
 		return;
-	if (!conn_count(c)) {
-		conn_close(c);
+	conn_count(c);
+	conn_bound(c);
+	if (c->dead)
 		return;
-	}
 	if ((c->failed || (c->eof && session_is_idle(&c->session))) &&
 	    c->backlog == NULL) {
 		conn_close(c);
@@ -623,7 +670,7 @@ conns_accept(void *arg, int fd)
 	}
 	c->cs = cs;
 	c->fd = fd;
-	secbuf_init(&c->in, FRAME_REQUEST_MAX + FRAME_HEADER_LEN + CONN_INPUT);
+	secbuf_init(&c->in, CONN_INPUT_MAX);
 	session_init(&c->session, cs->env, peer, conn_wake, c);
 	c->session.caller = caller;
 	TAILQ_INSERT_TAIL(&cs->all, c, link);

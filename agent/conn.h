@@ -21,6 +21,12 @@ struct conns *conns_new(struct event_base *base, struct session_env *env,
 /* Closes all of them. */
 void conns_free(struct conns *cs);
 
+/*
+ * Another bound: those that are open stay, and no other is accepted until there
+ * are fewer.
+ */
+void conns_set_max(struct conns *cs, unsigned int max_connections);
+
 /* A listener_cb: take over an accepted socket; arg is the struct conns. */
 void conns_accept(void *arg, int fd);
 

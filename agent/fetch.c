@@ -12,23 +12,24 @@
 #include "hash.h"
 #include "revalidate.h"
 #include "timers.h"
+#include "walltimer.h"
 
 #define FETCH_RETRY_BASE_MS 1000
 #define FETCH_RETRY_MAX_MS 15000	/* as the breaker's probes */
 /*
- * The last probe before the service is back may be 15 s and an eighth away:
+ * The last probe before the service is back may be 15 s and a sixteenth away:
  * with this, all is fresh again within 20 s.
  */
-#define FETCH_RECOVERY_SPREAD_MS 2500
-#define FETCH_PROBE_JITTER_SHIFT 3
+#define FETCH_RECOVERY_SPREAD_MS 3500
+#define FETCH_PROBE_JITTER_SHIFT 4
 #define FETCH_DUE_AT_ONCE 256		/* then other events get their turn */
 #define FETCH_ROOM_BYTES (1u << 20)	/* evicted when the arena is full */
-#define FETCH_WALL_CHECK_MS 1000	/* the wall clock may have been set */
 
 static void fetch_continue(struct fetch_wait *w, const struct now *now);
 static void fetch_due_cb(void *arg);
 static void fetch_deliver_cb(void *arg);
 static void fetch_grace_cb(void *arg);
+static void fetch_wall_cb(void *arg, bool stepped);
 static void fetch_names_cb(void *arg, enum ref_kind kind,
     const struct upstream_answer *answer);
 static bool fetch_page_cb(void *arg, enum ref_kind kind,
@@ -62,6 +63,7 @@ fetch_new(struct event_base *base, struct upstream *up,
 		.settled = fetch_settled,
 	};
 	struct fetch *f;
+	struct now now;
 
 	f = calloc(1, sizeof(*f));
 	if (f == NULL)
@@ -83,10 +85,15 @@ fetch_new(struct event_base *base, struct upstream *up,
 	    &value_hooks)) == NULL ||
 	    (f->due = timer_new(base, fetch_due_cb, f)) == NULL ||
 	    (f->deliver = timer_new(base, fetch_deliver_cb, f)) == NULL ||
-	    (f->grace = timer_new(base, fetch_grace_cb, f)) == NULL) {
+	    (f->grace = timer_new(base, fetch_grace_cb, f)) == NULL ||
+	    (f->wall = walltimer_new(base, fetch_wall_cb, f)) == NULL) {
 		fetch_free(f);
 		return NULL;
 	}
+	/* only to be told of steps: the moments themselves are in f->due */
+	walltimer_set(f->wall, INT64_MAX);
+	clock_read(&now);
+	f->can_judge = cache_can_judge(f->cache, &now);
 	cache_set_watcher(f->cache, fetch_event, f);
 	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms,
 	    cfg->cache.refresh_lead_ms);
@@ -122,6 +129,7 @@ fetch_free(struct fetch *f)
 	timer_free(f->due);
 	timer_free(f->deliver);
 	timer_free(f->grace);
+	walltimer_free(f->wall);
 	free(f);
 }
 
@@ -132,6 +140,7 @@ fetch_configure(struct fetch *f, const struct fetch_config *cfg)
 	cache_configure(f->cache, &cfg->cache);
 	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms,
 	    cfg->cache.refresh_lead_ms);
+	jobs_set_max_in_flight(f->jobs, cfg->max_in_flight);
 }
 
 struct cache *
@@ -156,7 +165,12 @@ static void
 fetch_event(void *arg, const struct cache_entry *e, enum cache_event ev)
 {
 	struct fetch *f = arg;
+	struct reading *rd = e->job;
 
+	/* queued as a plain refresh: not behind those any more */
+	if (rd != NULL && (ev == CACHE_EVENT_EXPIRING ||
+	    ev == CACHE_EVENT_EXPIRED))
+		job_set_waited(rd->job, JOB_EXPIRY);
 	if (f->hooks.event != NULL)
 		f->hooks.event(f->hooks.arg, e, ev);
 }
@@ -171,8 +185,40 @@ fetch_schedule(struct fetch *f, const struct now *now)
 	if (wait == UINT64_MAX)
 		timer_stop(f->due);
 	else
-		timer_set(f->due, wait < FETCH_WALL_CHECK_MS
-		    ? wait : FETCH_WALL_CHECK_MS);
+		timer_set(f->due, wait);
+}
+
+/* Can expiry be judged now, where it could not, or the reverse? */
+static void
+fetch_judge(struct fetch *f, const struct now *now)
+{
+	bool can = cache_can_judge(f->cache, now);
+
+	if (can == f->can_judge)
+		return;
+	f->can_judge = can;
+	if (f->hooks.judging != NULL)
+		f->hooks.judging(f->hooks.arg, can);
+}
+
+/*
+ * The wall clock was set, or the machine slept, which timers do not notice:
+ * what has come due meanwhile is due now.
+ */
+static void
+fetch_wall_cb(void *arg, bool stepped)
+{
+	struct fetch *f = arg;
+	struct now now;
+
+	if (!stepped)
+		return;
+	clock_read(&now);
+	fetch_judge(f, &now);
+	if (f->unauthorized)
+		timer_set(f->grace, f->grace_until_boot_ms > now.boot_ms
+		    ? f->grace_until_boot_ms - now.boot_ms : 0);
+	fetch_due_cb(f);
 }
 
 static uint64_t
@@ -408,11 +454,13 @@ fetch_due_cb(void *arg)
 	struct cache_entry *e;
 	struct now now;
 	unsigned int n;
+	bool given_up;
 
 	clock_read(&now);
+	given_up = jobs_probe_ms(f->jobs, &now) != UINT64_MAX;
 	for (n = 0; n < FETCH_DUE_AT_ONCE &&
 	    (e = cache_next_due(f->cache, &now)) != NULL; n++) {
-		if (!revalidate_take(f->revalidate, e, &now))
+		if (!revalidate_take(f->revalidate, e, given_up, &now))
 			fetch_read_changed(f, e, &now);
 	}
 	fetch_schedule(f, &now);
@@ -756,6 +804,7 @@ fetch_heard(void *arg, int64_t date_ms)
 
 	clock_read(&now);
 	cache_set_wall_floor(f->cache, date_ms, &now);
+	fetch_judge(f, &now);
 }
 
 static void
@@ -775,6 +824,8 @@ fetch_state_changed(void *arg)
 		fetch_schedule(f, &now);
 	} else if (stats.state == JOBS_UNAUTHORIZED && !f->unauthorized) {
 		f->unauthorized = true;
+		f->grace_until_boot_ms = now.boot_ms +
+		    f->cfg.unauthorized_grace_ms;
 		timer_set(f->grace, f->cfg.unauthorized_grace_ms);
 	}
 	f->hooks.state_changed(f->hooks.arg);

@@ -39,6 +39,8 @@ struct fetch_hooks {
 	bool (*reload_key)(void *arg);	/* as in struct jobs_hooks */
 	void (*state_changed)(void *arg);
 	void (*wiped)(void *arg); /* unauthorized-grace is over */
+	/* whether it can be told what has expired changed; may be NULL */
+	void (*judging)(void *arg, bool can);
 	/* what happens to cached values; may be NULL.  As cache_set_watcher() */
 	void (*event)(void *arg, const struct cache_entry *e,
 	    enum cache_event ev);
@@ -76,7 +78,7 @@ struct fetch *fetch_new(struct event_base *base, struct upstream *up,
 /* All waits must have been cancelled. */
 void fetch_free(struct fetch *f);
 
-/* Other settings from now on; max_in_flight stays. */
+/* Other settings from now on. */
 void fetch_configure(struct fetch *f, const struct fetch_config *cfg);
 
 /*
@@ -146,6 +148,8 @@ bool fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text);
 
 /* Mark as never to be evicted once it is cached (preload). */
 void fetch_keep(struct fetch *f, const struct ref *ref);
+/* And no longer: it may be evicted as others are. */
+void fetch_release(struct fetch *f, const struct ref *ref);
 
 /* Where the value of a reference stands; nothing is asked of the service. */
 struct fetch_standing {

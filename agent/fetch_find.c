@@ -121,8 +121,8 @@ fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text)
 	return e != NULL && e->negative_error != ERR_NOT_FOUND;
 }
 
-void
-fetch_keep(struct fetch *f, const struct ref *ref)
+static void
+fetch_set_kept(struct fetch *f, const struct ref *ref, bool kept)
 {
 	struct view id, name;
 	struct cache_entry *e;
@@ -136,7 +136,19 @@ fetch_keep(struct fetch *f, const struct ref *ref)
 	key.id = id;
 	e = cache_find(f->cache, &key);
 	if (e != NULL)
-		e->kept = true;
+		e->kept = kept;
+}
+
+void
+fetch_keep(struct fetch *f, const struct ref *ref)
+{
+	fetch_set_kept(f, ref, true);
+}
+
+void
+fetch_release(struct fetch *f, const struct ref *ref)
+{
+	fetch_set_kept(f, ref, false);
 }
 
 /* --- dropping --- */

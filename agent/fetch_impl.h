@@ -13,6 +13,7 @@
 
 struct revalidate;
 struct timer;
+struct walltimer;
 
 TAILQ_HEAD(wait_list, fetch_wait);
 
@@ -50,7 +51,10 @@ struct fetch {
 	struct timer *due;
 	struct timer *deliver;
 	struct timer *grace;
+	struct walltimer *wall;
+	uint64_t grace_until_boot_ms; /* while unauthorized */
 	bool unauthorized;
+	bool can_judge;		/* expiry; as was told last */
 	bool offline;
 	struct wait_list on_secret_names;
 	struct wait_list on_key_names;

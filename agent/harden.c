@@ -3,11 +3,17 @@
 #include "harden.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
 
 #include "err.h"
 #include "log.h"
@@ -28,8 +34,8 @@ fail(char *why, size_t why_size, const char *what)
  * Too few descriptors are no reason to refuse: there are fewer connections
  * then.  But whoever set max-connections should know.
  */
-static void
-raise_descriptors(unsigned int max_connections)
+void
+harden_descriptors(unsigned int max_connections)
 {
 	rlim_t need = (rlim_t)max_connections * CLIENT_DESCRIPTORS +
 	    SPARE_DESCRIPTORS;
@@ -81,6 +87,29 @@ harden_process(unsigned int max_connections, char *why, size_t why_size)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return fail(why, why_size, "cannot give up new privileges");
 	(void)umask(077);
-	raise_descriptors(max_connections);
+	harden_descriptors(max_connections);
 	return 0;
+}
+
+static bool
+may_lock_all(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
+
+	return syscall(SYS_capget, &head, caps) == 0 &&
+	    (caps[0].effective & (1u << CAP_IPC_LOCK)) != 0;
+}
+
+size_t
+harden_lockable_bytes(void)
+{
+	struct rlimit lim;
+
+	if (may_lock_all() || getrlimit(RLIMIT_MEMLOCK, &lim) != 0 ||
+	    lim.rlim_cur == RLIM_INFINITY || lim.rlim_cur > SIZE_MAX)
+		return SIZE_MAX;
+	return (size_t)lim.rlim_cur;
 }

@@ -20,6 +20,7 @@
 #define JOBS_RETRY_BASE_MS 100
 #define JOBS_RETRY_MAX_MS 1000
 #define JOBS_HOLD_DEFAULT_MS 1000 /* a 429 that does not say how long */
+#define JOBS_HOLD_SPREAD 4	/* what is due waits up to 1/4 longer */
 #define JOBS_LINGERING_MAX 4	/* given up as probes, but left to run */
 
 const unsigned int jobs_latency_ms[JOBS_LATENCIES - 1] = {
@@ -36,6 +37,13 @@ enum job_state {
 
 TAILQ_HEAD(job_list, job);
 
+/* One transfer of a job. */
+struct job_call {
+	struct job *job;
+	struct upstream_call *call; /* NULL: not under way */
+	uint64_t sent_boot_ms;
+};
+
 struct job {
 	TAILQ_ENTRY(job) link;
 	struct jobs *js;
@@ -46,9 +54,8 @@ struct job {
 	enum job_waited sent_as; /* waited, when it was sent */
 	unsigned int key;	/* generation of the API key it went with */
 	uint64_t sent;
-	uint64_t sent_boot_ms;
 	struct upstream_request req; /* id points to id_copy */
-	struct upstream_call *call;
+	struct job_call calls[2]; /* the second: see job_hedge() */
 	struct timer *retry;	/* made when first needed */
 	struct backoff backoff;
 	job_cb *cb;
@@ -85,6 +92,7 @@ struct jobs {
 
 static void jobs_pump_cb(void *arg);
 static void jobs_patience_cb(void *arg);
+static void job_answer_cb(void *arg, struct upstream_answer *answer);
 
 struct jobs *
 jobs_new(struct event_base *base, struct upstream *up,
@@ -155,6 +163,13 @@ jobs_free(struct jobs *js)
 	free(js);
 }
 
+void
+jobs_set_max_in_flight(struct jobs *js, unsigned int max_in_flight)
+{
+	js->max_in_flight = max_in_flight;
+	timer_set(js->pump, 0);
+}
+
 uint64_t
 jobs_now(struct jobs *js)
 {
@@ -209,6 +224,7 @@ jobs_start(struct jobs *js, const struct upstream_request *req,
 	if (req->id.len > 0)
 		memcpy(job->id_copy, req->id.p, req->id.len);
 	job->req.id.p = (const uint8_t *)job->id_copy;
+	job->calls[0].job = job->calls[1].job = job;
 	job->waited = waited;
 	job->cb = cb;
 	job->arg = arg;
@@ -218,9 +234,46 @@ jobs_start(struct jobs *js, const struct upstream_request *req,
 	return 0;
 }
 
+/*
+ * A caller comes to wait for what has no answer for long: it is sent a second
+ * time, and the first answer counts.  What was lost on its way, while the
+ * service was away for a moment, is not waited for until request-timeout then.
+ */
+static void
+job_hedge(struct job *job)
+{
+	struct jobs *js = job->js;
+	struct job_call *newer = &job->calls[0], *other = &job->calls[1];
+	struct now now;
+
+	if (other->call != NULL && (newer->call == NULL ||
+	    other->sent_boot_ms > newer->sent_boot_ms)) {
+		newer = other;
+		other = &job->calls[0];
+	}
+	clock_read(&now);
+	if (newer->call == NULL || now.boot_ms - newer->sent_boot_ms <
+	    JOBS_PROBE_MS || js->stats.held_until_boot_ms > now.boot_ms)
+		return;
+	/* two at a time */
+	if (other->call != NULL)
+		js->up->ops->cancel(js->up, other->call);
+	other->call = NULL;
+	if (js->up->ops->start(js->up, &job->req, job_answer_cb, other,
+	    &other->call) != 0) {
+		other->call = NULL;
+		return;
+	}
+	other->sent_boot_ms = now.boot_ms;
+	js->stats.requests++;
+	budget_sent(&js->budget, now.boot_ms);
+}
+
 void
 job_set_waited(struct job *job, enum job_waited waited)
 {
+	if (job->state == JOB_RUNNING && JOB_IS_WAITED(waited))
+		job_hedge(job);
 	if (waited == job->waited || (waited < job->waited &&
 	    (JOB_IS_WAITED(waited) || !JOB_IS_WAITED(job->waited))))
 		return;
@@ -255,6 +308,19 @@ job_landed(struct job *job)
 	js->flying[job->sent_as]--;
 }
 
+static void
+job_cancel_calls(struct job *job)
+{
+	struct jobs *js = job->js;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		if (job->calls[i].call != NULL)
+			js->up->ops->cancel(js->up, job->calls[i].call);
+		job->calls[i].call = NULL;
+	}
+}
+
 /* Take a job back that is under way. */
 static void
 job_recall(struct job *job)
@@ -262,8 +328,7 @@ job_recall(struct job *job)
 	struct jobs *js = job->js;
 	struct now now;
 
-	js->up->ops->cancel(js->up, job->call);
-	job->call = NULL;
+	job_cancel_calls(job);
 	job_landed(job);
 	if (job->probe) {
 		clock_read(&now);
@@ -394,6 +459,10 @@ jobs_note_held(struct jobs *js, const struct upstream_answer *answer,
 
 	if (now_boot_ms + wait > *until)
 		*until = now_boot_ms + wait;
+	/* all who share the key were told the same: not all at once then */
+	wait += hash_random() % (wait / JOBS_HOLD_SPREAD + 1);
+	if (now_boot_ms + wait > js->due_held_boot_ms)
+		js->due_held_boot_ms = now_boot_ms + wait;
 }
 
 static enum jobs_outcome
@@ -414,10 +483,9 @@ jobs_outcome(const struct upstream_answer *answer)
 
 /* For the figures, the budget and the clock. */
 static void
-jobs_count(struct jobs *js, const struct job *job,
+jobs_count(struct jobs *js, uint64_t took,
     const struct upstream_answer *answer, const struct now *now)
 {
-	uint64_t took = now->boot_ms - job->sent_boot_ms;
 	size_t i = 0;
 
 	js->stats.outcomes[jobs_outcome(answer)]++;
@@ -427,7 +495,8 @@ jobs_count(struct jobs *js, const struct job *job,
 		js->stats.latencies[i]++;
 		js->stats.latency_sum_ms += took;
 	}
-	budget_told(&js->budget, &answer->rate, now->boot_ms);
+	budget_told(&js->budget, &answer->rate, hash_random(),
+	    now->boot_ms);
 	if (answer->status == 429)
 		budget_refused(&js->budget, now->boot_ms);
 	if (answer->date_ms > 0 && js->hooks.heard != NULL)
@@ -631,17 +700,23 @@ jobs_patience_cb(void *arg)
 static void
 job_answer_cb(void *arg, struct upstream_answer *answer)
 {
-	struct job *job = arg;
+	struct job_call *jc = arg;
+	struct job *job = jc->job;
 	struct jobs *js = job->js;
 	struct now now;
 	bool probe_failed;
 
 	clock_read(&now);
-	job->call = NULL;
+	jc->call = NULL;
+	jobs_count(js, now.boot_ms - jc->sent_boot_ms, answer, &now);
+	/* its twin may still do better */
+	if (answer->retryable && (job->calls[0].call != NULL ||
+	    job->calls[1].call != NULL))
+		return;
+	job_cancel_calls(job);
 	job_landed(job);
 	TAILQ_REMOVE(&js->rest, job, link);
 	timer_set(js->pump, 0);
-	jobs_count(js, job, answer, &now);
 	if (job->lingering) {
 		job_linger_end(job, answer, &now);
 		return;
@@ -674,10 +749,10 @@ job_send(struct job *job, bool probe, const struct now *now)
 	job->probe = probe;
 	job->key = js->key;
 	job->sent = jobs_now(js);
-	job->sent_boot_ms = now->boot_ms;
+	job->calls[0].sent_boot_ms = now->boot_ms;
 	job->sent_as = job->waited;
-	r = js->up->ops->start(js->up, &job->req, job_answer_cb, job,
-	    &job->call);
+	r = js->up->ops->start(js->up, &job->req, job_answer_cb,
+	    &job->calls[0], &job->calls[0].call);
 	job_dequeue(job);
 	if (r == 0) {
 		job->state = JOB_RUNNING;

@@ -144,6 +144,9 @@ uint64_t jobs_probe_ms(const struct jobs *js, const struct now *now);
 /* How long the pause still lasts that the service asked for; 0: none. */
 uint64_t jobs_held_ms(const struct jobs *js, const struct now *now);
 
+/* More or fewer may be under way from now on. */
+void jobs_set_max_in_flight(struct jobs *js, unsigned int max_in_flight);
+
 /*
  * Send nothing and fail everything as if the service could not be reached; or
  * no longer so.  What is under way is taken back and fails.

@@ -17,11 +17,18 @@ struct limit_bucket {
 
 struct limit {
 	uint64_t per_second;
+	uint64_t full_milli;	/* what a bucket holds */
 	struct limit_bucket buckets[LIMIT_SLOTS];
 };
 
 struct limit *
 limit_new(unsigned int per_second)
+{
+	return limit_new_burst(per_second, per_second);
+}
+
+struct limit *
+limit_new_burst(unsigned int per_second, unsigned int burst)
 {
 	struct limit *l;
 	size_t i;
@@ -30,8 +37,9 @@ limit_new(unsigned int per_second)
 	if (l == NULL)
 		return NULL;
 	l->per_second = per_second;
+	l->full_milli = (uint64_t)burst * 1000;
 	for (i = 0; i < LIMIT_SLOTS; i++)
-		l->buckets[i].tokens_milli = (uint64_t)per_second * 1000;
+		l->buckets[i].tokens_milli = l->full_milli;
 	return l;
 }
 
@@ -45,13 +53,13 @@ bool
 limit_take(struct limit *l, uid_t uid, const struct now *now)
 {
 	struct limit_bucket *b = &l->buckets[uid % LIMIT_SLOTS];
-	uint64_t full = l->per_second * 1000, elapsed;
+	uint64_t full = l->full_milli, elapsed;
 
 	if (l->per_second == 0)
 		return true;
 	elapsed = now->boot_ms - b->filled_boot_ms;
 	b->filled_boot_ms = now->boot_ms;
-	if (elapsed >= 1000 || b->tokens_milli + elapsed * l->per_second > full)
+	if (elapsed > full / l->per_second || b->tokens_milli + elapsed * l->per_second > full)
 		b->tokens_milli = full;
 	else
 		b->tokens_milli += elapsed * l->per_second;

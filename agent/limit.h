@@ -15,6 +15,8 @@ struct limit;
 
 /* per_second: 0 is no limit.  NULL for no memory. */
 struct limit *limit_new(unsigned int per_second);
+/* The same with burst tokens at most, which must not be 0. */
+struct limit *limit_new_burst(unsigned int per_second, unsigned int burst);
 void limit_free(struct limit *l);
 
 /* Take one token of this user; false if none is left. */

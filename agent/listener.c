@@ -163,6 +163,36 @@ listener_free(struct listener *l)
 }
 
 void
+listener_retire(struct listener *l)
+{
+	int fd;
+
+	listener_bind_remove(&l->bound);
+	for (;;) {
+		fd = accept4(l->bound.fd, NULL, NULL,
+		    SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0)
+			l->cb(l->arg, fd);
+		else if (!is_passing(errno))
+			break;
+	}
+	listener_free(l);
+}
+
+bool
+listener_is_inherited(const struct listener *l)
+{
+	return l->bound.path == NULL;
+}
+
+int
+listener_set_access(struct listener *l, const struct listener_config *cfg,
+    char *why, size_t why_size)
+{
+	return listener_bind_access(&l->bound, cfg, why, why_size);
+}
+
+void
 listener_pause(struct listener *l)
 {
 	l->paused = true;

@@ -43,6 +43,25 @@ int listener_new(struct event_base *base, const struct listener_config *cfg,
 /* Removes the socket if it was bound here. */
 void listener_free(struct listener *l);
 
+/*
+ * Its place is taken by another: nobody can connect any more, who has done so
+ * already is accepted, and then it is freed.  Not from within cb.
+ */
+void listener_retire(struct listener *l);
+
+/*
+ * Is it the service manager's, who says where it is and who may connect?  Then
+ * path, mode and group of the configuration mean nothing.
+ */
+bool listener_is_inherited(const struct listener *l);
+
+/*
+ * Give a socket that was bound here the mode and group of cfg, where it is;
+ * both or neither.  Returns 0, or an ERR_* with a sentence in why.
+ */
+int listener_set_access(struct listener *l, const struct listener_config *cfg,
+    char *why, size_t why_size);
+
 /* Stop and resume accepting: too many connections, no descriptors. */
 void listener_pause(struct listener *l);
 void listener_resume(struct listener *l);

@@ -325,14 +325,50 @@ listener_bind(const struct listener_config *cfg, char *why, size_t why_size,
 	return 0;
 }
 
+/* Is what is at its path still the socket that was made here? */
+static bool
+is_in_place(const struct listener_bind *b, struct stat *ret_st)
+{
+	return lstat(b->path, ret_st) == 0 && ret_st->st_dev == b->dev &&
+	    ret_st->st_ino == b->ino;
+}
+
+int
+listener_bind_access(const struct listener_bind *b,
+    const struct listener_config *cfg, char *why, size_t why_size)
+{
+	struct attempt at = {.cfg = cfg, .why = why, .why_size = why_size};
+	struct stat before;
+	int r;
+
+	if (!is_in_place(b, &before))
+		return fail(&at, ERR_NOT_FOUND,
+		    "the agent's socket is not there any more: restart it");
+	/* with no group, the one that a socket made now would have */
+	if (cfg->group == NULL && before.st_gid != getegid() &&
+	    lchown(b->path, (uid_t)-1, getegid()) != 0)
+		return fail_errno(&at, "cannot take it from its group");
+	r = set_access(&at);
+	if (r != 0 && (lchown(b->path, (uid_t)-1, before.st_gid) != 0 ||
+	    chmod(b->path, before.st_mode & 07777) != 0))
+		return fail_errno(&at, "cannot give it back the access that "
+		    "it had: restart the agent");
+	return r;
+}
+
 void
-listener_unbind(struct listener_bind *b)
+listener_bind_remove(const struct listener_bind *b)
 {
 	struct stat st;
 
-	if (b->path != NULL && lstat(b->path, &st) == 0 &&
-	    st.st_dev == b->dev && st.st_ino == b->ino)
+	if (b->path != NULL && is_in_place(b, &st))
 		(void)unlink(b->path);
+}
+
+void
+listener_unbind(struct listener_bind *b)
+{
+	listener_bind_remove(b);
 	if (b->fd >= 0)
 		(void)close(b->fd);
 	if (b->lock_fd >= 0) {

@@ -25,6 +25,13 @@ struct listener_bind {
 int listener_bind(const struct listener_config *cfg, char *why,
     size_t why_size, struct listener_bind *ret);
 
+/* As listener_set_access() in listener.h. */
+int listener_bind_access(const struct listener_bind *b,
+    const struct listener_config *cfg, char *why, size_t why_size);
+
+/* Take the socket's name away, but leave it open. */
+void listener_bind_remove(const struct listener_bind *b);
+
 /* Close everything, remove what was made here; {.fd = -1, .lock_fd = -1}
  * and a second call are fine. */
 void listener_unbind(struct listener_bind *b);

@@ -3,6 +3,7 @@
 #include "log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@ static const struct {
 /* The one mutable global that the style guide allows. */
 static enum log_level max_level = LOG_LEVEL_INFO;
 static bool to_journal;
+static uint64_t dropped;	/* lines, since the last one that was written */
 
 /*
  * $JOURNAL_STREAM is inherited by whatever a service starts, so it says
@@ -102,9 +104,64 @@ prefix(enum log_level level, char *line, size_t size)
 }
 
 /*
- * One write(2) a line, so lines of two processes do not mix; and never two
- * lines, whatever was in the arguments.
+ * Where standard error is a pipe or a socket that nobody reads, write(2) would
+ * stop the daemon.  O_NONBLOCK would be set for all who share it, so it is
+ * asked first: a pipe that is writable has room for PIPE_BUF bytes, which a
+ * line is shorter than, and a socket for a quarter of its buffer.
  */
+static bool
+has_room(void)
+{
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+	int n;
+
+	do {
+		n = poll(&p, 1, 0);
+	} while (n < 0 && errno == EINTR);
+	return n != 0;
+}
+
+/* One write(2) a line, so lines of two processes do not mix. */
+static bool
+write_whole(const char *line, size_t len)
+{
+	if (!has_room())
+		return false;
+	while (write(STDERR_FILENO, line, len) < 0 && errno == EINTR)
+		;
+	return true;
+}
+
+/* How many were lost, before the first line that is not. */
+static bool
+write_dropped(void)
+{
+	char line[200];
+	size_t len;
+	int n;
+
+	if (dropped == 0)
+		return true;
+	len = prefix(LOG_LEVEL_WARNING, line, sizeof(line));
+	n = snprintf(line + len, sizeof(line) - len, "%llu lines of this log "
+	    "are lost: standard error was not read\n",
+	    (unsigned long long)dropped);
+	if (n < 0 || !write_whole(line, len + (size_t)n))
+		return false;
+	dropped = 0;
+	return true;
+}
+
+void
+log_flush(void)
+{
+	int saved_errno = errno;
+
+	(void)write_dropped();
+	errno = saved_errno;
+}
+
+/* Never two lines, whatever was in the arguments. */
 static void __attribute__((format(printf, 2, 0)))
 write_line(enum log_level level, const char *fmt, va_list ap)
 {
@@ -130,8 +187,8 @@ write_line(enum log_level level, const char *fmt, va_list ap)
 			line[i] = '?';
 	}
 	line[len++] = '\n';
-	while (write(STDERR_FILENO, line, len) < 0 && errno == EINTR)
-		;
+	if (!write_dropped() || !write_whole(line, len))
+		dropped++;
 	errno = saved_errno;
 }
 

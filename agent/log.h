@@ -3,6 +3,9 @@
  * "<N>" priority prefix where standard error is connected to the journal
  * ($JOURNAL_STREAM), with a time and a level name elsewhere.
  *
+ * It never blocks: while standard error is a pipe or a socket that nobody
+ * reads, lines are lost, and how many is told once it is read again.
+ *
  * Never a value, a key or a body of the service.  Text from outside goes
  * through text_printable() first.
  */
@@ -22,6 +25,9 @@ void log_init(void);
 void log_set_level(enum log_level level);
 /* "error", "warning", "notice", "info", "debug"; -1 for no such name. */
 int log_level_from_name(const char *name);
+
+/* Tell how many lines were lost, if it is read again.  Now and then. */
+void log_flush(void);
 
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

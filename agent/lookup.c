@@ -288,14 +288,28 @@ lookup_usable(const struct lookup *lk, const struct cache_entry *e,
 	    (state == CACHE_STALE && cache_age(e, now) <= lk->max_stale_ms);
 }
 
-static enum lookup_step
-lookup_expired(const struct cache_entry *e, struct fetch_result *result)
+/* It has expired, or nobody can tell whether it has. */
+static bool
+lookup_is_withheld(enum cache_state state)
 {
-	char when[UNITS_TIME_LEN];
+	return state == CACHE_EXPIRED || state == CACHE_UNJUDGED;
+}
 
-	lookup_fail(result, ERR_EXPIRED, "it expired at %s, and the service "
-	    "has no newer value",
-	    units_format_time(e->object->expires_at, when));
+static enum lookup_step
+lookup_withhold(const struct cache_entry *e, enum cache_state state,
+    const struct now *now, struct fetch_result *result)
+{
+	char when[UNITS_TIME_LEN], clock[UNITS_TIME_LEN];
+
+	(void)units_format_time(e->object->expires_at, when);
+	if (state == CACHE_UNJUDGED)
+		lookup_fail(result, ERR_EXPIRED, "it expires at %s; whether "
+		    "that has passed cannot be told, as this machine's clock "
+		    "reads %s: set it, or let the service be reached", when,
+		    units_format_time(now->wall_ms, clock));
+	else
+		lookup_fail(result, ERR_EXPIRED, "it expired at %s, and the "
+		    "service has no newer value", when);
 	return LOOKUP_DONE;
 }
 
@@ -350,8 +364,8 @@ lookup_make_do(const struct lookup *lk, const struct lookup_in *in,
 	    (!lk->fresh || e->negative_error == error))
 		return lookup_negative(lk, e, result);
 	/* who wants it confirmed learns why that could not be, not more */
-	if (!lk->fresh && (state == CACHE_EXPIRED || state == CACHE_UNJUDGED))
-		return lookup_expired(e, result);
+	if (!lk->fresh && lookup_is_withheld(state))
+		return lookup_withhold(e, state, now, result);
 	if (!lk->fresh && (state == CACHE_STALE || state == CACHE_TOO_OLD))
 		lookup_fail(result, error, "%s; the value held is %s old, "
 		    "more than max-stale allows", message,
@@ -381,8 +395,8 @@ lookup_after(struct lookup *lk, const struct lookup_in *in,
 	if (lk->attempt_error != 0)
 		return lookup_make_do(lk, in, e, now, result,
 		    lk->attempt_error, lk->attempt_message);
-	if (state == CACHE_EXPIRED || state == CACHE_UNJUDGED)
-		return lookup_expired(e, result);
+	if (lookup_is_withheld(state))
+		return lookup_withhold(e, state, now, result);
 	if (e->object == NULL)
 		return lookup_negative(lk, e, result);
 	if (lookup_renamed(lk, e) && lookup_wants_relist(lk, in, now))
@@ -421,9 +435,9 @@ lookup_at_once(struct lookup *lk, const struct lookup_in *in,
 		(void)lookup_serve(e, state, now, result);
 		return true;
 	}
-	if ((state == CACHE_EXPIRED || state == CACHE_UNJUDGED) &&
+	if (lookup_is_withheld(state) &&
 	    cache_age(e, now) < LOOKUP_EXPIRED_RETRY_MS) {
-		(void)lookup_expired(e, result);
+		(void)lookup_withhold(e, state, now, result);
 		return true;
 	}
 	return false;

@@ -65,7 +65,8 @@ main_serve(struct settings *settings, const char *path)
 		settings_free(settings);
 		return 1;
 	}
-	if (agent_new(settings, path, &a) == 0) {
+	if (agent_new(settings, path != NULL ? path : MAIN_DEFAULT_FILE,
+	    path == NULL, &a) == 0) {
 		status = agent_run(a) == 0 ? 0 : 1;
 		agent_free(a);
 	}

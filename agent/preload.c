@@ -26,6 +26,7 @@ struct preload {
 	struct timer *limit;	/* preload-wait */
 	struct timer *retry;
 	struct timer *settle;	/* reports from an empty stack */
+	uint64_t wait_ms;
 	bool reported;
 	void (*done)(void *arg, const char *missing);
 	void *arg;
@@ -129,7 +130,7 @@ preload_fetched_cb(void *arg, struct fetch_result *result)
 }
 
 static void
-preload_start(struct preload *p)
+preload_ask(struct preload *p)
 {
 	const struct fetch_query q = {
 		.ref = &p->ref,
@@ -162,7 +163,42 @@ preload_start(struct preload *p)
 static void
 preload_retry_cb(void *arg)
 {
-	preload_start(arg);
+	preload_ask(arg);
+}
+
+void
+preload_start(struct preload *p)
+{
+	timer_set(p->limit, p->wait_ms);
+	timer_set(p->settle, 0);
+	preload_ask(p);
+}
+
+static bool
+preload_names(const struct preload *p, const char *text)
+{
+	size_t i;
+
+	for (i = 0; i < p->count; i++) {
+		if (strcmp(p->items[i].text, text) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+preload_release(struct preload *p, const struct preload *next)
+{
+	const char *text;
+	size_t i;
+
+	for (i = 0; i < p->count; i++) {
+		text = p->items[i].text;
+		if (preload_names(next, text))
+			continue;
+		(void)ref_parse(text, strlen(text), &p->ref, NULL);
+		fetch_release(p->fetch, &p->ref);
+	}
 }
 
 struct preload *
@@ -195,9 +231,7 @@ preload_new(struct event_base *base, struct fetch *fetch,
 		}
 		p->count++;
 	}
-	timer_set(p->limit, settings->preload_wait_ms);
-	timer_set(p->settle, 0);
-	preload_start(p);
+	p->wait_ms = settings->preload_wait_ms;
 	return p;
 }
 

@@ -1,6 +1,6 @@
 /*
  * What the configuration wants held before the daemon says that it is ready:
- * read at start, never evicted.
+ * read at start and at a reload, never evicted.
  */
 #ifndef AGENT_PRELOAD_H
 #define AGENT_PRELOAD_H
@@ -12,14 +12,22 @@ struct preload;
 struct settings;
 
 /*
- * Begin.  done is called once, never from within: everything is held, or
- * definitely refused, or preload-wait is over; missing says what is not
- * held ("" if nothing), and is good during the call.  After that the rest
- * is tried until it is there.  NULL for no memory.
+ * From the settings; nothing is read yet.  NULL for no memory.
  */
 struct preload *preload_new(struct event_base *base, struct fetch *fetch,
     const struct settings *settings,
     void (*done)(void *arg, const char *missing), void *arg);
 void preload_free(struct preload *p);
+
+/*
+ * Begin.  done is called once, never from within: everything is held, or
+ * definitely refused, or preload-wait is over; missing says what is not
+ * held ("" if nothing), and is good during the call.  After that the rest
+ * is tried until it is there.
+ */
+void preload_start(struct preload *p);
+
+/* What next does not name may be evicted again. */
+void preload_release(struct preload *p, const struct preload *next);
 
 #endif /* AGENT_PRELOAD_H */

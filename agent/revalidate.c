@@ -10,6 +10,11 @@
 #include "msg.h"
 #include "timers.h"
 
+/*
+ * A read by its id tells more than a row, as that this key may not read this
+ * one secret any more: a listing has to save so many requests.
+ */
+#define REVALIDATE_WORTH 10
 /* How long a listing that is of no use is not tried again, in intervals. */
 #define REVALIDATE_PAUSE_INTERVALS 12
 /* So many listings in a row that contradict the reads, and none is trusted. */
@@ -92,16 +97,26 @@ revalidate_give_up(struct revalidate *r, enum revalidate_use why,
 	r->use = why;
 	r->unused_until_boot_ms = now->boot_ms +
 	    REVALIDATE_PAUSE_INTERVALS * r->interval_ms;
+	cache_set_grouped(r->cache, false);
 }
 
-/* Does a listing need fewer requests than reading each? */
+/* Does a listing need sufficiently fewer requests than reading each? */
 static bool
 revalidate_pays(const struct revalidate *r)
 {
 	struct cache_stats stats;
 
 	cache_get_stats(r->cache, &stats);
-	return stats.secrets > (r->pages > 0 ? r->pages : 1);
+	return stats.secrets > (r->pages > 0 ? r->pages : 1) +
+	    REVALIDATE_WORTH;
+}
+
+/* What is read one by one is not due all at once. */
+static void
+revalidate_group(struct revalidate *r)
+{
+	cache_set_grouped(r->cache, r->use == REVALIDATE_USABLE &&
+	    (r->pages <= 1 || revalidate_pays(r)));
 }
 
 /* Is it to expire soon, or has it?  Then it is not left to many pages. */
@@ -119,23 +134,26 @@ revalidate_is_urgent(const struct revalidate *r, const struct cache_entry *e,
 
 static bool
 revalidate_can(struct revalidate *r, const struct cache_entry *e,
-    const struct now *now)
+    bool given_up, const struct now *now)
 {
 	if (e->kind != REF_SECRET || e->version != 0 || e->object == NULL ||
-	    r->sweeping || cache_wants_reread(r->cache, e, now))
+	    r->sweeping ||
+	    (!given_up && cache_wants_reread(r->cache, e, now)))
 		return false;
 	if (r->use != REVALIDATE_USABLE &&
-	    now->boot_ms >= r->unused_until_boot_ms)
+	    now->boot_ms >= r->unused_until_boot_ms) {
 		r->use = REVALIDATE_USABLE;
+		revalidate_group(r);
+	}
 	return r->use == REVALIDATE_USABLE && revalidate_pays(r) &&
 	    !revalidate_is_urgent(r, e, now);
 }
 
 bool
-revalidate_take(struct revalidate *r, struct cache_entry *e,
+revalidate_take(struct revalidate *r, struct cache_entry *e, bool given_up,
     const struct now *now)
 {
-	if (!revalidate_can(r, e, now) ||
+	if (!revalidate_can(r, e, given_up, now) ||
 	    names_renew_for_values(r->names, REF_SECRET, now) != 0)
 		return false;
 	return cache_park(r->cache, e) == 0;
@@ -193,16 +211,15 @@ bool
 revalidate_page(struct revalidate *r, const struct upstream_page *page,
     uint64_t asked_boot_ms, const struct now *now)
 {
-	static const char what[] = "secrets";
 	size_t i;
 
 	if (r->due_boot_ms == 0) {
 		/* all that it confirms is due together again, for the next */
-		r->due_boot_ms = cache_next_phase(r->cache,
-		    (struct view){ (const uint8_t *)what, sizeof(what) - 1 },
-		    r->interval_ms, hash_random(), now);
+		r->due_boot_ms = cache_next_group(r->cache, hash_random(),
+		    now);
 		revalidate_count_pages(r, page);
 	}
+	revalidate_group(r);
 	if (!page->has_versions && page->count > 0) {
 		revalidate_give_up(r, REVALIDATE_LACKS_MEMBERS, now);
 		return false;
@@ -289,6 +306,7 @@ revalidate_key_changed(struct revalidate *r)
 	r->use = REVALIDATE_USABLE;
 	r->odd_listings = 0;
 	r->pages = 0;
+	revalidate_group(r);
 }
 
 const char *

@@ -1,8 +1,9 @@
 /*
  * Refreshes by listing: one page of it tells version, updatedAt, expiresAt and
  * isActive of up to 200 secrets, so that only those that changed are read by
- * their id.  Chosen where it needs fewer requests than reading each; where the
- * key may not list, or the rows lack those members, each is read as ever.
+ * their id.  Chosen where it saves requests (more than ten an interval: a read
+ * by id tells more than a row, as that this one may not be read any more).
+ * Where the key may not list, or the rows lack those members, each is read as ever.
  *
  * A due entry that is left to the listing is parked in the cache.  Nobody
  * waits for it: a caller that wants it newer reads it by itself.
@@ -43,10 +44,11 @@ void revalidate_configure(struct revalidate *r, uint64_t refresh_interval_ms,
 
 /*
  * e is due.  True: a listing was asked for, or is under way, and e is parked
- * until it tells.  False: read it.
+ * until it tells.  False: read it.  given_up: the service does not answer, so
+ * this may be the next probe: then the listing, which brings most.
  */
 bool revalidate_take(struct revalidate *r, struct cache_entry *e,
-    const struct now *now);
+    bool given_up, const struct now *now);
 
 /*
  * A page of the secrets arrived; asked_boot_ms: when it was asked for.

@@ -27,6 +27,7 @@
 
 struct audit;
 struct event_base;
+struct flood;
 struct limit;
 struct peer;
 struct request;
@@ -42,6 +43,7 @@ struct session_env {
 	unsigned int policy_generation;	/* another after each reload */
 	struct audit *audit;
 	struct limit *limit;
+	struct flood *flood;	/* NULL: no bound on lines of the log */
 	struct metrics *metrics;
 	struct hash_key audit_key; /* for struct session's told */
 	struct ref ref;		/* scratch: too large for many a stack frame */

@@ -59,8 +59,9 @@ struct upstream_page {
 	bool has_more;		/* as told, else worked out from total, page
 				 * and page size; never true on an empty page */
 	bool has_versions;	/* every row tells its version, and has the
-				 * members updatedAt, expiresAt, isActive
-				 * (null is fine): it can revalidate */
+				 * members updatedAt (keys: lastRotatedAt),
+				 * expiresAt, isActive (null is fine): it can
+				 * revalidate */
 	uint64_t total;		/* 0: not told */
 };
 

@@ -14,9 +14,11 @@
 #include <curl/curl.h>
 #include <openssl/crypto.h>
 
+#include "clock.h"
 #include "curl_loop.h"
 #include "err.h"
 #include "msg.h"
+#include "upstream_header.h"
 #include "upstream_json.h"
 #include "upstream_status.h"
 
@@ -30,6 +32,9 @@ static char accept_header[] = "Accept: application/json";
 
 struct upstream_http {
 	struct upstream up;
+	struct event_base *base;
+	struct upstream_http *retired;	/* former settings with calls under
+					 * way, see upstream_http_configure() */
 	struct curl_loop *loop;
 	struct secmem key;
 	struct upstream_http_config cfg; /* texts are ours */
@@ -60,6 +65,8 @@ struct upstream_call {
 	struct secbuf body;
 	size_t skipped;		/* of a refusal's body, not kept */
 	size_t head_len;	/* of all heads and trailers so far */
+	uint64_t connect_ms;	/* bounds of this one */
+	uint64_t total_ms;
 	int body_error;		/* why the body was not taken: ERR_* */
 	bool head_done;		/* curl does not mind one that is cut */
 	bool head_endless;
@@ -149,7 +156,6 @@ connect_failed(const struct upstream_call *c, struct upstream_answer *a)
 static void
 timed_out(const struct upstream_call *c, struct upstream_answer *a)
 {
-	const struct upstream_http_config *cfg = &c->http->cfg;
 	curl_off_t us = 0;
 
 	/* Set once the request could be sent. */
@@ -157,11 +163,11 @@ timed_out(const struct upstream_call *c, struct upstream_answer *a)
 	if (us == 0)
 		unavailable(a, "timed out: no connection to %s within "
 		    "%llu ms", c->http->host,
-		    (unsigned long long)cfg->connect_timeout_ms);
+		    (unsigned long long)c->connect_ms);
 	else
 		unavailable(a, "timed out: no whole answer from %s "
 		    "within %llu ms", c->http->host,
-		    (unsigned long long)cfg->request_timeout_ms);
+		    (unsigned long long)c->total_ms);
 }
 
 /* Numbers of X509_V_ERR_*, which curl passes on. */
@@ -315,12 +321,45 @@ status_of(const struct upstream_call *c)
 	return (int)status;
 }
 
+/* Of the final answer; NULL if it is not there, or there twice. */
+static const char *
+header_of(const struct upstream_call *c, const char *name)
+{
+	struct curl_header *h = NULL;
+
+	if (curl_easy_header(c->easy, name, 0, CURLH_HEADER, -1, &h) !=
+	    CURLHE_OK || h->amount != 1)
+		return NULL;
+	return h->value;
+}
+
+/*
+ * Dates are told apart by the service's own clock where it says it: this
+ * machine's may be years off.
+ */
+static void
+read_headers(const struct upstream_call *c, struct upstream_answer *a,
+    int64_t *ret_retry_after_s)
+{
+	int64_t wall_ms;
+	struct now now;
+
+	a->date_ms = upstream_header_date(header_of(c, "Date"));
+	clock_read(&now);
+	wall_ms = a->date_ms != MSG_NO_TIME ? a->date_ms : now.wall_ms;
+	*ret_retry_after_s = upstream_header_retry_after(
+	    header_of(c, "Retry-After"), wall_ms);
+	upstream_header_rate(header_of(c, "X-RateLimit-Limit"),
+	    header_of(c, "X-RateLimit-Remaining"),
+	    header_of(c, "X-RateLimit-Reset"), wall_ms, &a->rate);
+}
+
 static void
 done_cb(void *arg, CURL *easy, CURLcode result)
 {
-	struct upstream_answer answer = {0};
+	struct upstream_answer answer = {.date_ms = MSG_NO_TIME};
 	struct upstream_call *c = NULL;
-	curl_off_t retry_after = 0;
+	int64_t retry_after_s = 0;
 	int status;
 
 	(void)arg;
@@ -334,9 +373,8 @@ done_cb(void *arg, CURL *easy, CURLcode result)
 	else if (result == CURLE_WRITE_ERROR && c->body_error == 0)
 		result = CURLE_OK;
 	if (result == CURLE_OK) {
-		(void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER,
-		    &retry_after);
-		upstream_status_read(&c->req, status, retry_after,
+		read_headers(c, &answer, &retry_after_s);
+		upstream_status_read(&c->req, status, retry_after_s,
 		    (struct view){c->body.mem, c->body.len}, &answer);
 	} else {
 		transfer_failed(c, result, &answer);
@@ -346,12 +384,14 @@ done_cb(void *arg, CURL *easy, CURLcode result)
 	call_free(c);
 }
 
+static void free_retired(struct upstream_http *http);
+
 /* Parts of what was received may be left on the stack, in mid-transfer too. */
 static void
 after_cb(void *arg)
 {
-	(void)arg;
 	secmem_scrub_stack();
+	free_retired(arg);
 }
 
 static size_t
@@ -517,8 +557,6 @@ set_proxy(struct upstream_call *c)
 static void
 set_transfer(struct upstream_call *c, const char *url)
 {
-	const struct upstream_http_config *cfg = &c->http->cfg;
-
 	SET(c, CURLOPT_URL, url);
 	SET(c, CURLOPT_PRIVATE, c);
 	SET(c, CURLOPT_NOSIGNAL, 1L);
@@ -528,8 +566,8 @@ set_transfer(struct upstream_call *c, const char *url)
 	SET(c, CURLOPT_FOLLOWLOCATION, 0L);
 	SET(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	SET(c, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-	SET(c, CURLOPT_CONNECTTIMEOUT_MS, (long)cfg->connect_timeout_ms);
-	SET(c, CURLOPT_TIMEOUT_MS, (long)cfg->request_timeout_ms);
+	SET(c, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_ms);
+	SET(c, CURLOPT_TIMEOUT_MS, (long)c->total_ms);
 	SET(c, CURLOPT_USERAGENT, "qapi-agent/" PACKAGE_VERSION);
 	SET(c, CURLOPT_HTTPHEADER, &c->headers->key);
 	SET(c, CURLOPT_WRITEFUNCTION, write_cb);
@@ -538,17 +576,18 @@ set_transfer(struct upstream_call *c, const char *url)
 	SET(c, CURLOPT_HEADERDATA, c);
 }
 
+/* key: to ask with; not needed afterwards. */
 static int
-call_setup(struct upstream_call *c)
+call_setup(struct upstream_call *c, const struct secmem *key)
 {
 	size_t size = strlen(c->http->cfg.url) + URL_EXTRA;
 	char *url;
 	int r;
 
-	if (!key_sane(&c->http->key))
+	if (!key_sane(key))
 		return ERR_INTERNAL;
 	c->easy = curl_easy_init();
-	c->headers = headers_new(&c->http->key);
+	c->headers = headers_new(key);
 	url = malloc(size);
 	if (c->easy == NULL || c->headers == NULL || url == NULL) {
 		r = ERR_NOMEM;
@@ -564,6 +603,20 @@ call_setup(struct upstream_call *c)
 	return r;
 }
 
+/* The caller's bound, if there is one, bounds connecting as well. */
+static void
+set_limits(struct upstream_call *c, uint64_t timeout_ms)
+{
+	const struct upstream_http_config *cfg = &c->http->cfg;
+
+	c->connect_ms = cfg->connect_timeout_ms;
+	c->total_ms = cfg->request_timeout_ms;
+	if (timeout_ms != 0 && timeout_ms < c->total_ms)
+		c->total_ms = timeout_ms;
+	if (c->connect_ms > c->total_ms)
+		c->connect_ms = c->total_ms;
+}
+
 static struct upstream_call *
 call_new(struct upstream_http *http, const struct upstream_request *req)
 {
@@ -576,6 +629,8 @@ call_new(struct upstream_http *http, const struct upstream_request *req)
 	if (req->id.len > 0)
 		memcpy(c->id, req->id.p, req->id.len);
 	c->req.id.p = (const uint8_t *)c->id;
+	c->req.key = NULL; /* is the caller's */
+	set_limits(c, req->timeout_ms);
 	secbuf_init(&c->body, http->cfg.max_response);
 	TAILQ_INSERT_TAIL(&http->calls, c, next);
 	return c;
@@ -605,7 +660,8 @@ http_start(struct upstream *up, const struct upstream_request *req,
 		return ERR_NOMEM;
 	c->cb = cb;
 	c->arg = arg;
-	if ((error = call_setup(c)) != 0 ||
+	if ((error = call_setup(c, req->key != NULL ? req->key :
+	    &c->http->key)) != 0 ||
 	    (error = curl_loop_add(c->http->loop, c->easy)) != 0) {
 		call_free(c);
 		return error;
@@ -633,18 +689,26 @@ http_set_key(struct upstream *up, struct secmem *key)
 }
 
 static void
+free_config(struct upstream_http_config *cfg)
+{
+	free((char *)(uintptr_t)cfg->url);
+	free((char *)(uintptr_t)cfg->ca_file);
+	free((char *)(uintptr_t)cfg->pinned_public_key);
+	free((char *)(uintptr_t)cfg->proxy);
+}
+
+static void
 http_free(struct upstream *up)
 {
 	struct upstream_http *http = http_of(up);
 
+	if (http->retired != NULL)
+		http_free(&http->retired->up);
 	while (!TAILQ_EMPTY(&http->calls))
 		http_cancel(up, TAILQ_FIRST(&http->calls));
 	curl_loop_free(http->loop);
 	secmem_free_bytes(&http->key);
-	free((char *)(uintptr_t)http->cfg.url);
-	free((char *)(uintptr_t)http->cfg.ca_file);
-	free((char *)(uintptr_t)http->cfg.pinned_public_key);
-	free((char *)(uintptr_t)http->cfg.proxy);
+	free_config(&http->cfg);
 	free(http);
 }
 
@@ -704,6 +768,7 @@ upstream_http_new(struct event_base *base,
 	if ((http = calloc(1, sizeof(*http))) == NULL)
 		return ERR_NOMEM;
 	http->up.ops = &http_ops;
+	http->base = base;
 	TAILQ_INIT(&http->calls);
 	if (!copy_config(&http->cfg, cfg) ||
 	    (http->loop = curl_loop_new(base, cfg->max_connections, done_cb,
@@ -714,5 +779,60 @@ upstream_http_new(struct event_base *base,
 	set_host(http);
 	secmem_move(&http->key, key);
 	*ret_up = &http->up;
+	return 0;
+}
+
+/* --- other settings --- */
+
+/* Those whose last call is over: the loop of none is on the stack by now. */
+static void
+free_retired(struct upstream_http *http)
+{
+	struct upstream_http **at = &http->retired, *old;
+
+	while ((old = *at) != NULL) {
+		if (!TAILQ_EMPTY(&old->calls)) {
+			at = &old->retired;
+			continue;
+		}
+		*at = old->retired;
+		old->retired = NULL;
+		http_free(&old->up);
+	}
+}
+
+/*
+ * What was in force goes to an object of its own, along with the calls under
+ * way and all connections: none of the latter is used under other settings.
+ */
+int
+upstream_http_configure(struct upstream *up,
+    const struct upstream_http_config *cfg)
+{
+	struct upstream_http *http = http_of(up), *old;
+	struct upstream_http_config fresh;
+	struct upstream_call *c;
+	struct curl_loop *loop;
+
+	old = calloc(1, sizeof(*old));
+	loop = curl_loop_new(http->base, cfg->max_connections, done_cb,
+	    after_cb, http);
+	if (!copy_config(&fresh, cfg) || old == NULL || loop == NULL) {
+		curl_loop_free(loop);
+		free_config(&fresh);
+		free(old);
+		return ERR_NOMEM;
+	}
+	*old = *http;
+	old->key = (struct secmem){ NULL, 0 };	/* calls have their own */
+	TAILQ_INIT(&old->calls);
+	TAILQ_CONCAT(&old->calls, &http->calls, next);
+	TAILQ_FOREACH(c, &old->calls, next)
+		c->http = old;
+	http->retired = old;
+	http->cfg = fresh;
+	http->loop = loop;
+	set_host(http);
+	free_retired(http);
 	return 0;
 }

@@ -38,4 +38,13 @@ int upstream_http_new(struct event_base *base,
     const struct upstream_http_config *cfg, struct secmem *key,
     struct upstream **ret_up);
 
+/*
+ * Other settings, for calls that start from now on; cfg is copied.  Calls under
+ * way end by the old ones.  No connection is used for both, so what is at the
+ * same paths (ca-file) is read anew, too.  Not from within a callback of a
+ * call.  Returns 0 or ERR_NOMEM: nothing has changed then.
+ */
+int upstream_http_configure(struct upstream *up,
+    const struct upstream_http_config *cfg);
+
 #endif /* AGENT_UPSTREAM_HTTP_H */

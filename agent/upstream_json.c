@@ -205,6 +205,16 @@ member(const json_t *doc, const char *camel)
 	return json_is_null(v) ? NULL : v;
 }
 
+/* Is it there, in either spelling, if only as null? */
+static bool
+has_member(const json_t *doc, const char *camel)
+{
+	char snake[MEMBER_MAX];
+
+	return json_object_get(doc, camel) != NULL ||
+	    (snake_name(camel, snake) && json_object_get(doc, snake) != NULL);
+}
+
 static struct view
 string_view(const json_t *v)
 {
@@ -699,6 +709,26 @@ copy_text(struct view v)
 }
 
 /*
+ * Does a row tell all that a cached object is compared with?  null tells that
+ * there is none; what cannot be read tells nothing.
+ */
+static bool
+row_revalidates(const struct upstream_row *row, const json_t *v,
+    enum ref_kind kind, bool expiry_read)
+{
+	const char *updated = kind == REF_KEY ? "lastRotatedAt" : "updatedAt";
+	const json_t *active = member(v, "isActive");
+
+	if (row->version == 0 || !expiry_read ||
+	    !has_member(v, updated) || !has_member(v, "expiresAt") ||
+	    (member(v, updated) != NULL && row->updated_at == MSG_NO_TIME))
+		return false;
+	if (active == NULL && !has_member(v, "isActive"))
+		return kind == REF_KEY && member_text(v, "status").len > 0;
+	return active == NULL || json_is_boolean(active);
+}
+
+/*
  * Append one row.  One whose id is none the agent could ask for is left out,
  * and a name it cannot use is "": one odd secret must not hide the others.
  * False for no memory.
@@ -708,6 +738,7 @@ add_row(struct upstream_page *page, const json_t *v, enum ref_kind kind)
 {
 	struct upstream_row *row = &page->rows[page->count];
 	struct view id = member_text(v, "id"), name = member_text(v, "name");
+	bool expiry_read;
 
 	if (id.len == 0 && kind == REF_KEY)
 		id = member_text(v, "keyId");
@@ -722,9 +753,9 @@ add_row(struct upstream_page *page, const json_t *v, enum ref_kind kind)
 		.is_active = read_active(v, kind),
 	};
 	/* A bad expiresAt is met again, and refused, when it is read by id. */
-	(void)read_times(v, kind, &row->updated_at, &row->created_at,
+	expiry_read = read_times(v, kind, &row->updated_at, &row->created_at,
 	    &row->expires_at);
-	if (row->version == 0)
+	if (!row_revalidates(row, v, kind, expiry_read))
 		page->has_versions = false;
 	page->count++;
 	return row->id != NULL && row->name != NULL;
@@ -835,7 +866,7 @@ upstream_json_read(const struct upstream_request *req, struct view body,
 static void
 read_scope(const json_t *doc, char ret_scope[UPSTREAM_SCOPE_MAX + 1])
 {
-	static const char chars[] = "abcdefghijklmnopqrstuvwxyz:";
+	static const char chars[] = "abcdefghijklmnopqrstuvwxyz0123456789:._-";
 	struct view scope;
 
 	scope = member_text(member(doc, "details"), "requiredScope");

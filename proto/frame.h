@@ -24,6 +24,13 @@ enum frame_type {
 	FRAME_STATUS = 0x05,
 	FRAME_REFRESH = 0x06,
 	FRAME_PURGE = 0x07,
+	FRAME_WATCH = 0x08,
+	FRAME_CANCEL = 0x09,
+	FRAME_REJECT = 0x0a,
+	FRAME_EXPLAIN = 0x0b,
+	FRAME_DRILL = 0x0c,
+	FRAME_METRICS = 0x0d,
+	/* 0x0e to 0x12 are kept for call, encrypt, decrypt, sign, verify */
 
 	FRAME_FROM_AGENT = 0x80,
 	FRAME_AGENT_HELLO = 0x80,
@@ -32,6 +39,10 @@ enum frame_type {
 	FRAME_STATS = 0x83,
 	FRAME_DONE = 0x84,
 	FRAME_ERROR = 0x85,
+	FRAME_EVENT = 0x86,
+	FRAME_EXPLAINED = 0x87,
+	FRAME_DRILLED = 0x88,
+	FRAME_METRICS_TEXT = 0x89,
 };
 
 struct frame {

@@ -1,6 +1,7 @@
 /*
  * Messages: one struct, one encode and one decode function each, and every
- * limit (PROTOCOL.md, 3 and 4).
+ * limit (PROTOCOL.md, 3 and 4).  Those of watch and reject are in
+ * msg_watch.h, those of explain, drill and metrics in msg_report.h.
  *
  * Decoders take the body of a frame and fill a struct whose views point into
  * it.  They return 0, ERR_BAD_REQUEST, or ERR_UNSUPPORTED for a critical
@@ -26,12 +27,14 @@
 #define MSG_STAT_NAME_MAX 128
 #define MSG_STAT_TEXT_MAX 1024
 #define MSG_BUILD_MAX 128
+#define MSG_POSITION_LEN 16
 
 #define MSG_NO_LIMIT UINT64_MAX	/* the caller named no deadline, age, … */
 #define MSG_NO_TIME INT64_MIN	/* updatedAt, expiresAt: not given */
 
 #define MSG_TERM_ONLY_IF_CACHED 0x1u
 #define MSG_TERM_FRESH 0x2u
+#define MSG_TERM_WANT_POSITION 0x4u
 
 enum msg_freshness {
 	MSG_FRESHNESS_NONE = 0,	/* not said */
@@ -95,7 +98,7 @@ struct msg_list {
 void msg_list_encode(struct wr *wr, uint64_t id, const struct msg_list *m);
 int msg_list_decode(struct view body, struct msg_list *ret);
 
-/* PING, STATUS: a frame without fields. */
+/* PING, STATUS, CANCEL: a frame without fields. */
 void msg_empty_encode(struct wr *wr, uint8_t type, uint64_t id);
 int msg_empty_decode(struct view body);
 
@@ -118,6 +121,8 @@ struct msg_result {
 	int error;		/* ERR_OK or ERR_* */
 	struct view message;	/* with an error */
 	struct msg_meta meta;
+	struct view position;	/* MSG_POSITION_LEN bytes; empty: not said */
+	bool changed;		/* of REJECT, without an error */
 	uint8_t content;	/* enum msg_content; 0: no value in it */
 	struct view value;
 };

@@ -11,6 +11,8 @@
 #include "err.h"
 #include "fuzz.h"
 #include "msg.h"
+#include "msg_report.h"
+#include "msg_watch.h"
 
 /* more than an input grows to when it is encoded again */
 static uint8_t out[1u << 20];
@@ -105,12 +107,14 @@ try_result(struct view body)
 	wr_init(&wr, out, sizeof(out));
 	msg_result_encode(&wr, 0, 1, &a, false);
 	FUZZ_ASSERT(msg_result_decode(body_of(&wr), &b) == 0);
-	FUZZ_ASSERT(a.index == b.index && a.error == b.error);
+	FUZZ_ASSERT(a.index == b.index && a.error == b.error &&
+	    same(a.position, b.position));
 	if (a.error != 0)
 		FUZZ_ASSERT(same(a.message, b.message));
 	else
 		FUZZ_ASSERT(same_meta(&a.meta, &b.meta) &&
-		    a.content == b.content && same(a.value, b.value));
+		    a.changed == b.changed && a.content == b.content &&
+		    same(a.value, b.value));
 }
 
 static void
@@ -144,6 +148,157 @@ try_stats(struct view body)
 
 	while (msg_stat_next(&pos, &stat) == 0)
 		FUZZ_ASSERT(stat.name.len > 0);
+}
+
+static void
+try_watch(struct view body)
+{
+	struct msg_watch_ref ref;
+	struct msg_watch_ref again;
+	struct msg_watch a;
+	struct msg_watch b;
+	struct wr wr;
+	size_t start;
+	size_t n = 0;
+
+	if (msg_watch_decode(body, &a) != 0)
+		return;
+	FUZZ_ASSERT(a.nrefs >= 1 && a.nrefs <= MSG_REFS_MAX);
+	wr_init(&wr, out, sizeof(out));
+	start = msg_watch_begin(&wr, 1, a.deadline_ms);
+	while (msg_watch_next(&a, &ref)) {
+		msg_watch_add(&wr, &ref);
+		n++;
+	}
+	frame_end(&wr, start, 0);
+	FUZZ_ASSERT(n == a.nrefs);
+	FUZZ_ASSERT(msg_watch_decode(body_of(&wr), &b) == 0);
+	FUZZ_ASSERT(a.nrefs == b.nrefs && a.deadline_ms == b.deadline_ms);
+	FUZZ_ASSERT(msg_watch_decode(body, &a) == 0);
+	while (msg_watch_next(&a, &ref)) {
+		FUZZ_ASSERT(msg_watch_next(&b, &again));
+		FUZZ_ASSERT(same(ref.ref, again.ref) &&
+		    same(ref.position, again.position));
+	}
+}
+
+static void
+try_event_and_reject(struct view body)
+{
+	struct msg_event event;
+	struct msg_event event2;
+	struct msg_reject reject;
+	struct msg_reject reject2;
+	struct wr wr;
+
+	if (msg_event_decode(body, &event) == 0) {
+		wr_init(&wr, out, sizeof(out));
+		msg_event_encode(&wr, 1, &event);
+		FUZZ_ASSERT(wr.len == MSG_EVENT_LEN);
+		FUZZ_ASSERT(msg_event_decode(body_of(&wr), &event2) == 0);
+		FUZZ_ASSERT(event.index == event2.index &&
+		    event.reason == event2.reason &&
+		    same(event.position, event2.position));
+	}
+	if (msg_reject_decode(body, &reject) == 0) {
+		wr_init(&wr, out, sizeof(out));
+		msg_reject_encode(&wr, 1, &reject);
+		FUZZ_ASSERT(msg_reject_decode(body_of(&wr), &reject2) == 0);
+		FUZZ_ASSERT(reject.deadline_ms == reject2.deadline_ms &&
+		    reject.version == reject2.version &&
+		    same(reject.ref, reject2.ref) &&
+		    same(reject.position, reject2.position));
+	}
+}
+
+static void
+try_explain(struct view body)
+{
+	struct msg_explain ask;
+	struct msg_explain ask2;
+	struct msg_explained a;
+	struct msg_explained b;
+	struct wr wr;
+
+	if (msg_explain_decode(body, &ask) == 0) {
+		wr_init(&wr, out, sizeof(out));
+		msg_explain_encode(&wr, 1, &ask);
+		FUZZ_ASSERT(msg_explain_decode(body_of(&wr), &ask2) == 0);
+		FUZZ_ASSERT(same(ask.ref, ask2.ref) && same(ask.as, ask2.as));
+	}
+	if (msg_explained_decode(body, &a) != 0)
+		return;
+	wr_init(&wr, out, MSG_EXPLAINED_MAX);
+	msg_explained_encode(&wr, 1, &a);
+	FUZZ_ASSERT(msg_explained_decode(body_of(&wr), &b) == 0);
+	FUZZ_ASSERT(a.allowed == b.allowed && a.cached == b.cached &&
+	    same(a.rule, b.rule) && same(a.why, b.why) &&
+	    same_meta(&a.meta, &b.meta) && a.last_error == b.last_error &&
+	    a.next_refresh_ms == b.next_refresh_ms);
+	FUZZ_ASSERT(a.last_error == 0 || same(a.message, b.message));
+}
+
+static void
+try_drill_rows(struct view body)
+{
+	struct msg_drill_read read;
+	struct msg_drill_read read2;
+	struct msg_drill_value value;
+	struct msg_drill_value value2;
+	struct view pos = body;
+	struct view again;
+	struct wr wr;
+
+	while (msg_drill_read_next(&pos, &read) == 0) {
+		wr_init(&wr, out, MSG_DRILL_ROW_MAX);
+		msg_drill_read_add(&wr, &read);
+		FUZZ_ASSERT(!wr.failed);
+		again = (struct view){ wr.p, wr.len };
+		FUZZ_ASSERT(msg_drill_read_next(&again, &read2) == 0);
+		FUZZ_ASSERT(same(read.ref, read2.ref) &&
+		    read.freshness == read2.freshness &&
+		    read.error == read2.error && read.count == read2.count);
+	}
+	pos = body;
+	while (msg_drill_value_next(&pos, &value) == 0) {
+		wr_init(&wr, out, MSG_DRILL_ROW_MAX);
+		msg_drill_value_add(&wr, &value);
+		FUZZ_ASSERT(!wr.failed);
+		again = (struct view){ wr.p, wr.len };
+		FUZZ_ASSERT(msg_drill_value_next(&again, &value2) == 0);
+		FUZZ_ASSERT(value.kind == value2.kind &&
+		    same(value.id, value2.id) &&
+		    same(value.name, value2.name) &&
+		    value.unusable_in_ms == value2.unusable_in_ms &&
+		    value.limit == value2.limit);
+	}
+}
+
+static void
+try_drill_and_metrics(struct view body)
+{
+	struct msg_drill drill;
+	struct msg_drilled a;
+	struct msg_drilled b;
+	struct msg_metrics metrics;
+	struct msg_text text;
+	struct wr wr;
+	size_t start;
+
+	(void)msg_drill_decode(body, &drill);
+	(void)msg_metrics_decode(body, &metrics);
+	if (msg_text_decode(body, &text) == 0)
+		FUZZ_ASSERT(text.text.len <= body.len);
+	try_drill_rows(body);
+	if (msg_drilled_decode(body, &a) != 0)
+		return;
+	wr_init(&wr, out, sizeof(out));
+	start = msg_drilled_begin(&wr, 0, 1);
+	msg_drilled_end(&wr, start, &a);
+	FUZZ_ASSERT(msg_drilled_decode(body_of(&wr), &b) == 0);
+	FUZZ_ASSERT(a.duration_ms == b.duration_ms &&
+	    a.elapsed_ms == b.elapsed_ms && a.count == b.count &&
+	    a.failed == b.failed);
 }
 
 static void
@@ -185,6 +340,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		try_rows(f.body);
 		try_stats(f.body);
 		try_others(f.body);
+		try_watch(f.body);
+		try_event_and_reject(f.body);
+		try_explain(f.body);
+		try_drill_and_metrics(f.body);
 		data += f.total;
 		size -= f.total;
 	}

@@ -204,7 +204,6 @@ class ManyDue(Case):
                                  timeout=60)
                 self.assertEqual([f.error for f in got], [None] * len(got))
 
-    @unittest.expectedFailure     # comes with the next issue
     def test_1000_idle_secrets_cost_about_5_requests_an_interval(self):
         self.start({"cache": {"refresh-interval": "2s"}}, self.seed(1000))
         self.read_all(1000)
@@ -230,7 +229,6 @@ class ManyDue(Case):
                              f"{total} requests in {took:.1f} s")
         self.assertLessEqual(reads, 20)
 
-    @unittest.expectedFailure     # comes with the next issue
     def test_only_those_that_changed_are_fetched(self):
         self.start({"cache": {"refresh-interval": "1s"}}, self.seed(300))
         self.read_all(300)

@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 """Limits: connections, descriptors, requests, memory (contract 3, 8)."""
 
+import fcntl
 import os
 import re
 import resource
 import signal
+import struct
 import subprocess
+import sys
+import termios
 import threading
 import time
 
@@ -265,6 +269,78 @@ class Memory(Case):
                 self.assertEqual(f.VALUE, f"{i:04}".encode() * 50000)
         self.assertIsNone(w.get(q(f"big{n - 1}")).error)
         self.get("big3", user="nobody")
+
+    # Opens connections, sends as much of a frame of 1 MiB each, and stays.
+    HOLD = """
+import struct, sys, socket
+held = []
+for i in range(int(sys.argv[2])):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(20)
+    s.connect(sys.argv[1])
+    held.append(s)
+    try:
+        s.sendall(struct.pack(">IBBHQ", 1 << 20, 1, 3, 0, 7) +
+                  b"x" * int(sys.argv[3]))
+    except OSError:
+        pass
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+    def hold(self, user, count, size):
+        # pylint: disable=consider-using-with
+        p = subprocess.Popen(
+            [*harness.setpriv(user), sys.executable, "-c", self.HOLD,
+             self.socket, str(count), str(size)], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(p.communicate)
+        self.assertEqual(p.stdout.readline(), "held\n")
+
+    @harness.needs_root
+    @harness.not_sanitized
+    def test_half_sent_frames_leave_memory_for_transfers(self):
+        """With 8 MiB that can be locked, and a cache that is full."""
+        n = 60
+        self.start({"cache": {"max-memory": "64M"},
+                    "agent": {"socket-mode": "0666"}},
+                   {"secrets": [secret(f"big{i}", val=f"{i:04}" * 50000)
+                                for i in range(n)] + [secret("a")]},
+                   user="nobody",
+                   prefix=["prlimit", "--memlock=8388608:8388608", "--"])
+        w = self.wire()
+        for i in range(n):
+            self.assertIsNone(w.get(q(f"big{i}")).error)
+        for user in ("games", "daemon", "mail"):
+            self.hold(user, 300, 40000)
+            # more than one transfer at once, for what is not cached
+            for i in range(n):
+                got = w.get(q(f"big{i}"))
+                self.assertIsNone(got.error, (user, i, got))
+            self.assertIsNone(w.get(q("a"), max_age_ms=0).error)
+        self.assertTrue("take too much memory; connection closed" in
+                        self.agent.log())
+
+    @harness.needs_root
+    @harness.not_sanitized
+    def test_largest_frame_is_taken_where_little_can_be_locked(self):
+        self.start({"agent": {"socket-mode": "0666"}}, user="nobody",
+                   prefix=["prlimit", "--memlock=8388608:8388608", "--"])
+        name = "x" * 4075
+        body = self.wire().get_body(*[q(f"{name}{i:04}")
+                                      for i in range(256)])
+        frame = wire.frame(wire.GET, body, 9)
+        self.assertGreater(len(frame), 1 << 20)
+        w = self.wire()
+        w.send_raw(frame[:-10])
+        unread = struct.Struct("i")
+        self.wait(lambda: unread.unpack(fcntl.ioctl(
+            w.sock, termios.TIOCOUTQ, unread.pack(0)))[0] == 0,
+            "the agent has taken all but the end")
+        with self.wire() as other:
+            other.ping()
+        w.send_raw(frame[-10:])
+        self.assertEqual(len(w.all_for(9)), 256)
 
     @harness.needs_root
     def test_core_dumps_are_off_and_it_cannot_be_traced_by_its_user(self):

@@ -65,6 +65,23 @@ class Vectors(unittest.TestCase):
             ("MAX_STALE_MS", 3600000), ("TERMS", 1),
             ("REF", "qapi://secrets/db/prod/password"),
             ("REF", "qapi://keys/signing/public?format=pem")]), 2), v["get"])
+        self.assertEqual(frame(wire.WATCH, wire.fields([
+            ("DEADLINE_MS", 10000),
+            ("WATCH_REF", [("REF", "qapi://secrets/db/prod/password"),
+                           ("POSITION", bytes(range(0x10, 0x20)))]),
+            ("WATCH_REF", [("REF", "qapi://secrets/a")])]), 9), v["watch"])
+        self.assertEqual(frame(wire.CANCEL, b"", 9), v["cancel"])
+        self.assertEqual(frame(wire.REJECT, wire.fields([
+            ("DEADLINE_MS", 10000), ("REF", "qapi://secrets/a"),
+            ("VERSION", 7), ("POSITION", bytes(range(0x10, 0x20)))]), 10),
+            v["reject"])
+        self.assertEqual(frame(wire.EXPLAIN, wire.fields([
+            ("REF", "qapi://secrets/a"), ("AS", "nginx.service")]), 11),
+            v["explain"])
+        self.assertEqual(frame(wire.DRILL, field("DURATION_MS", 600000), 12),
+                         v["drill"])
+        self.assertEqual(frame(wire.METRICS, field("NAMES", 1), 13),
+                         v["metrics"])
 
 
 class Answers(Case):
@@ -280,7 +297,7 @@ class Extensions(Case):
 
     def test_unknown_type_is_unsupported_and_the_connection_goes_on(self):
         w = self.wire()
-        for kind in (0x08, 0x17, 0x20, 0x7f):
+        for kind in (0x0e, 0x17, 0x20, 0x7f):
             w.send(kind, field("REF", q("s1")), rid=kind + 100)
             f = w.recv()
             self.assertEqual((f.type, f.id, f.error),

@@ -338,6 +338,120 @@ class System(unittest.TestCase):
         self.assertNotEqual(p.returncode, 0)
         self.assertRegex(journal(SERVICE), r"agent\.conf:2.*max-stale")
 
+    # -- reload --
+
+    def reload(self):
+        """systemctl reload; returns what the service logged for it."""
+        before = len(journal(SERVICE))
+        systemctl("reload", SERVICE)
+        wait_for(lambda: re.search(r"configuration read again|reload failed",
+                                   journal(SERVICE)[before:]),
+                 "the reload has ended")
+        wait_for(lambda: show("ActiveState") == "active",
+                 "the service is active again")
+        return journal(SERVICE)[before:]
+
+    def test_reload_puts_rules_into_force(self):
+        self.configure('[allow "web"]\nunit=web.service\nsecrets=web/*\n')
+        pid = self.start()
+        get = (self.agent, "get")
+        self.assertEqual(self.unit_run("web.service", *get,
+                                       "web/password")[0], 0)
+        self.assertEqual(self.unit_run("web.service", *get, "db/prod")[0], 4)
+        self.configure('[allow "web"]\nunit=web.service\nsecrets=db/*\n',
+                       cache="max-memory=32M")
+        self.assertIn("configuration read again", self.reload())
+        self.assertEqual(self.unit_run("web.service", *get, "db/prod")[0], 0)
+        self.assertEqual(self.unit_run("web.service", *get,
+                                       "web/password")[0], 4)
+        self.assertEqual(int(show("MainPID")), pid)
+
+    def test_reload_of_a_bad_file_says_so_and_changes_nothing(self):
+        self.configure('[allow "web"]\nunit=web.service\nsecrets=web/*\n')
+        self.start()
+        self.configure('[allow "web"]\nunit=web.service\nsecerts=db/*\n',
+                       cache="max-stale=soon")
+        log = self.reload()
+        self.assertRegex(log, r"agent\.conf:\d+: .*secerts")
+        self.assertRegex(log, r"agent\.conf:\d+: .*max-stale")
+        self.assertIn("reload failed", log)
+        self.assertRegex(show("StatusText"), r"reload failed: .*agent\.conf")
+        get = (self.agent, "get")
+        self.assertEqual(self.unit_run("web.service", *get,
+                                       "web/password")[0], 0)
+        self.assertEqual(self.unit_run("web.service", *get, "db/prod")[0], 4)
+        self.configure()
+        self.assertIn("configuration read again", self.reload())
+        self.assertNotIn("reload failed", show("StatusText"))
+
+    def test_reload_leaves_the_socket_units_socket(self):
+        self.start()
+        before = os.stat(SOCKET)
+        for path in self.conf_paths:
+            with open(path, "a", encoding="utf-8") as f:
+                f.write("[agent]\nsocket-mode=0666\nmax-connections=200\n")
+        log = self.reload()
+        self.assertRegex(log, r"socket.*service manager")
+        self.assertIn("configuration read again", log)
+        after = os.stat(SOCKET)
+        self.assertEqual((before.st_ino, before.st_mode),
+                         (after.st_ino, after.st_mode))
+        self.assertEqual(self.get("top").stdout, VALUES["top"])
+
+    def test_reload_with_a_socket_of_its_own(self):
+        """Without the socket unit: bound anew, as the unit's user may."""
+        self.drop_in("[Unit]\nRequires=\nAfter=\n"
+                     "[Service]\nSockets=\n")
+        systemctl("stop", "qapi-agent.socket", check=False)
+        own = "/run/qapi-agent/own.sock"
+        for path in self.conf_paths:
+            with open(path, "a", encoding="utf-8") as f:
+                f.write(f"[agent]\nsocket={own}\n")
+        self.start()
+        self.assertEqual(stat.S_IMODE(os.stat(own).st_mode), 0o660)
+        new = "/run/qapi-agent/new.sock"
+        for path in self.conf_paths:
+            with open(path, encoding="utf-8") as f:
+                text = f.read()
+            write(path, text.replace(own, new) + "socket-mode=0600\n")
+        self.assertIn("configuration read again", self.reload())
+        self.assertFalse(os.path.exists(own))
+        self.assertEqual(stat.S_IMODE(os.stat(new).st_mode), 0o600)
+        self.assertEqual(run(self.agent, "--socket", new, "get",
+                             "top").stdout, VALUES["top"])
+
+    def test_reload_of_type_notify_reload(self):
+        """Where systemd has it (253): it waits for the end by itself."""
+        version = int(re.search(r"systemd (\d+)", run(
+            "systemctl", "--version").stdout)[1])
+        if version < 253:
+            self.skipTest(f"systemd {version} has no Type=notify-reload")
+        self.drop_in("[Service]\nType=notify-reload\nExecReload=\n")
+        self.start()
+        self.configure(cache="max-memory=32M")
+        before = len(journal(SERVICE))
+        systemctl("reload", SERVICE)
+        self.assertIn("configuration read again", journal(SERVICE)[before:])
+
+    def test_a_configuration_that_comes_later_is_read(self):
+        """There was none at the start: SIGHUP reads the one there is now."""
+        texts = {}
+        for path in self.conf_paths:
+            with open(path, encoding="utf-8") as f:
+                texts[path] = f.read()
+            os.unlink(path)
+        self.start()
+        self.assertIn("configuration read again", self.reload())
+        text = texts["/etc/qapi-agent/agent.conf"]
+        write("/etc/qapi-agent/agent.conf",
+              re.sub("url=.*\n", "", text) + "[agent]\nlog-level=debug\n")
+        self.assertIn("configuration read again", self.reload())
+        run(self.agent, "ping")
+        wait_for(lambda: "client is" in journal(SERVICE), "debug lines")
+        # once there was one, it is needed
+        os.unlink("/etc/qapi-agent/agent.conf")
+        self.assertIn("reload failed", self.reload())
+
     # -- the socket --
 
     def test_clients_may_start_first(self):

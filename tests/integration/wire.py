@@ -18,7 +18,9 @@ FD = 0x0002
 
 # Messages (section 4)
 HELLO, PING, GET, LIST, STATUS, REFRESH, PURGE = range(0x01, 0x08)
+WATCH, CANCEL, REJECT, EXPLAIN, DRILL, METRICS = range(0x08, 0x0e)
 A_HELLO, RESULT, ROWS, STATS, DONE, ERROR_MSG = range(0x80, 0x86)
+EVENT, EXPLAINED, DRILLED, METRICS_TEXT = range(0x86, 0x8a)
 
 # Fields (section 3): tag -> (name, type)
 FIELDS = {
@@ -29,6 +31,10 @@ FIELDS = {
     0x0010: ("REF", "text"),
     0x0011: ("ALL", "u8"),
     0x0012: ("KIND", "u8"),
+    0x0013: ("WATCH_REF", "fields"),
+    0x0014: ("AS", "text"),
+    0x0015: ("DURATION_MS", "u64"),
+    0x0016: ("NAMES", "u8"),
     0x0020: ("INDEX", "u16"),
     0x0021: ("ERROR", "u16"),
     0x0022: ("MESSAGE", "text"),
@@ -40,6 +46,9 @@ FIELDS = {
     0x0028: ("UPDATED_AT", "time"),
     0x0029: ("EXPIRES_AT", "time"),
     0x002a: ("CONTENT", "u8"),
+    0x002b: ("POSITION", "bytes"),
+    0x002c: ("CHANGED", "u8"),
+    0x002d: ("REASON", "u8"),
     0x002f: ("VALUE", "bytes"),
     0x0030: ("ROW", "fields"),
     0x0040: ("STAT", "fields"),
@@ -50,14 +59,29 @@ FIELDS = {
     0x0051: ("BUILD", "text"),
     0x0052: ("COUNT", "u64"),
     0x0053: ("FAILED", "u64"),
+    0x0060: ("ALLOWED", "u8"),
+    0x0061: ("RULE", "text"),
+    0x0062: ("WHY", "text"),
+    0x0063: ("CACHED", "u8"),
+    0x0064: ("NEXT_REFRESH_MS", "u64"),
+    0x0065: ("LAST_ERROR", "u16"),
+    0x0070: ("DRILL_READ", "fields"),
+    0x0071: ("DRILL_VALUE", "fields"),
+    0x0072: ("UNUSABLE_IN_MS", "u64"),
+    0x0073: ("LIMIT", "u8"),
+    0x0074: ("ELAPSED_MS", "u64"),
+    0x0080: ("TEXT", "text"),
 }
 TAGS = {name: tag for tag, (name, _) in FIELDS.items()}
-REPEATED = {"REF", "ROW", "STAT"}
+REPEATED = {"REF", "ROW", "STAT", "WATCH_REF", "DRILL_READ", "DRILL_VALUE"}
 PACK = {"u8": ">B", "u16": ">H", "u32": ">I", "u64": ">Q", "time": ">q"}
 
 ONLY_IF_CACHED = 1
 FRESH = 2
+WANT_POSITION = 4
 
+REASONS = {1: "changed", 2: "expiring", 3: "expired", 4: "gone", 5: "stale",
+           6: "fresh-again"}
 FRESHNESS = {1: "fresh", 2: "stale", 3: "expired"}
 ERRORS = {
     1: "bad-request", 2: "not-found", 3: "ambiguous", 4: "denied",

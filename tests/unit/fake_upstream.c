@@ -306,7 +306,9 @@ void
 fake_upstream_answer_table(struct fake_upstream *fu,
     struct upstream_call *call)
 {
-	struct upstream_answer answer = { .error = 0 };
+	struct upstream_answer answer = {
+		.date_ms = fu->date_ms != 0 ? fu->date_ms : MSG_NO_TIME,
+	};
 
 	if (fu->mode == FAKE_NO_CONNECTION) {
 		answer_from_status(call, 0, &answer);

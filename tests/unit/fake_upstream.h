@@ -57,6 +57,7 @@ struct fake_upstream {
 	enum fake_mode mode;
 	int status;		/* FAKE_STATUS */
 	uint64_t retry_after_ms;
+	int64_t date_ms;	/* of answers; 0: none */
 	int list_status;	/* of lists; 0: they work */
 	size_t page_size;	/* rows a page, at most; 0: as asked */
 	bool bare_rows;		/* rows lack version and times */

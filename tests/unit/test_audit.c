@@ -2,13 +2,17 @@
 
 #include "audit.h"
 
+#include <event2/event.h>
+
 #include "err.h"
+#include "flood.h"
 #include "log.h"
 #include "peer.h"
 #include "tempdir.h"
 
 static struct tempdir dir;
 static char out[4000];
+static char big[60000];
 static char why[300];
 
 static int
@@ -69,7 +73,6 @@ three_records(void *arg)
 	record(a, "qapi://secrets/a", 0, "web");
 	record(a, "qapi://secrets/b", ERR_DENIED, NULL);
 	record(a, "", ERR_NOT_FOUND, "web");
-	audit_reopen(a); /* nothing to do */
 	audit_free(a);
 }
 
@@ -87,6 +90,76 @@ test_journal(void **state)
 				    "read \"qapi://secrets/b\": denied\n"));
 	assert_non_null(strstr(out, " info: audit: uid 1000 (web.service) "
 				    "read: not-found (rule \"web\")\n"));
+}
+
+static void
+free_flood(void *arg)
+{
+	flood_free(arg);
+}
+
+struct flooded {
+	struct flood *flood;
+	const char *where;
+	int error;
+};
+
+static void
+many_records(void *arg)
+{
+	const struct flooded *f = arg;
+	struct audit *a = audit_new(f->where, why, sizeof(why));
+	int i;
+
+	assert_non_null(a);
+	audit_set_flood(a, f->flood);
+	for (i = 0; i < 300; i++)
+		record(a, "qapi://secrets/a", f->error, NULL);
+	audit_free(a);
+}
+
+static unsigned int
+count_of(const char *text)
+{
+	const char *p = big;
+	unsigned int n = 0;
+
+	for (; (p = strstr(p, text)) != NULL; p++)
+		n++;
+	return n;
+}
+
+static void
+test_flood_of_denials(void **state)
+{
+	struct event_base *base = event_base_new();
+	struct flooded f = {NULL, "journal", ERR_DENIED};
+	FILE *file;
+	size_t n;
+
+	(void)state;
+	f.flood = flood_new(base);
+	assert_non_null(f.flood);
+	capture_stderr(many_records, &f, big, sizeof(big));
+	assert_in_range(count_of(": denied\n"), 100, 299);
+	/* what is allowed is not counted with it */
+	f.error = 0;
+	capture_stderr(many_records, &f, big, sizeof(big));
+	assert_int_equal(count_of(": allowed\n"), 300);
+	/* a file gets all */
+	f.error = ERR_DENIED;
+	f.where = tempdir_file(&dir, "flood");
+	capture_stderr(many_records, &f, big, sizeof(big));
+	assert_string_equal(big, "");
+	file = fopen(f.where, "r");
+	assert_non_null(file);
+	n = fread(big, 1, sizeof(big) - 1, file);
+	big[n] = '\0';
+	(void)fclose(file);
+	assert_int_equal(count_of(": denied\n"), 300);
+	capture_stderr(free_flood, f.flood, big, sizeof(big));
+	assert_int_equal(count_of(" more denied for uid 1000 "), 1);
+	event_base_free(base);
 }
 
 static void
@@ -128,52 +201,6 @@ test_file_is_private_and_appended_to(void **state)
 }
 
 static void
-test_reopen_after_rotation(void **state)
-{
-	char path[TEMPDIR_PATH];
-	char moved[TEMPDIR_PATH];
-	struct audit *a;
-
-	(void)state;
-	(void)strcpy(path, tempdir_file(&dir, "rotated"));
-	(void)strcpy(moved, tempdir_file(&dir, "rotated.1"));
-	a = audit_new(path, why, sizeof(why));
-	assert_non_null(a);
-	assert_int_equal(rename(path, moved), 0);
-	record(a, "before", 0, NULL);
-	audit_reopen(a);
-	record(a, "after", 0, NULL);
-	assert_non_null(strstr(slurp(moved), "\"before\""));
-	assert_null(strstr(out, "\"after\""));
-	assert_non_null(strstr(slurp(path), "\"after\""));
-	audit_free(a);
-}
-
-static void
-reopen(void *arg)
-{
-	audit_reopen(arg);
-}
-
-static void
-test_reopen_failure_keeps_the_old_file(void **state)
-{
-	char path[TEMPDIR_PATH];
-	struct audit *a;
-
-	(void)state;
-	(void)strcpy(path, tempdir_file(&dir, "kept"));
-	a = audit_new(path, why, sizeof(why));
-	assert_non_null(a);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(mkdir(path, 0700), 0);
-	capture_stderr(reopen, a, out, sizeof(out));
-	assert_non_null(strstr(out, "error: audit log: "));
-	record(a, "x", 0, NULL); /* into the unlinked file */
-	audit_free(a);
-}
-
-static void
 test_new_failures(void **state)
 {
 	(void)state;
@@ -190,14 +217,14 @@ test_new_failures(void **state)
 static void
 test_long_reference_is_cut(void **state)
 {
-	static char big[5000];
+	static char longer[5000];
 	const char *path = tempdir_file(&dir, "long");
 	struct audit *a = audit_new(path, why, sizeof(why));
 
 	(void)state;
 	assert_non_null(a);
-	memset(big, 'x', sizeof(big) - 1);
-	record(a, big, ERR_DENIED, big);
+	memset(longer, 'x', sizeof(longer) - 1);
+	record(a, longer, ERR_DENIED, longer);
 	audit_free(a);
 	(void)slurp(path);
 	assert_true(strlen(out) < 1500);
@@ -209,10 +236,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_journal),
+	    cmocka_unit_test(test_flood_of_denials),
 	    cmocka_unit_test(test_off),
 	    cmocka_unit_test(test_file_is_private_and_appended_to),
-	    cmocka_unit_test(test_reopen_after_rotation),
-	    cmocka_unit_test(test_reopen_failure_keeps_the_old_file),
 	    cmocka_unit_test(test_new_failures),
 	    cmocka_unit_test(test_long_reference_is_cut),
 	};

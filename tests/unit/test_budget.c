@@ -128,14 +128,64 @@ test_what_the_service_tells_counts_until_its_reset(void **state)
 
 	(void)state;
 	budget_init(&b);
-	budget_told(&b, &rate, 5000);
+	budget_told(&b, &rate, 0, 5000);
+	/* two are left besides the reserve, for the 10 s */
 	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 5000), 0);
-	send_many(&b, 2, 5000);
+	send_many(&b, 1, 5000);
+	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 6000), 8000);
+	assert_int_equal(budget_wait_ms(&b, BUDGET_CALLER, 6000), 0);
+	send_many(&b, 1, 5000);
 	/* others use this key too: what we sent alone would be no reason */
 	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 6000), 9000);
 	assert_int_equal(budget_wait_ms(&b, BUDGET_EXPIRY, 6000), 0);
 	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 15000), 0);
 	assert_int_equal(b.limit, 600);
+}
+
+static void
+test_refusal_of_a_told_budget_halves_the_share(void **state)
+{
+	const struct upstream_rate rate = {
+		.told = true, .limit = 600, .remaining = 500,
+		.reset_ms = 30000,
+	};
+	struct budget b;
+
+	(void)state;
+	budget_init(&b);
+	budget_told(&b, &rate, 0, 5000);
+	send_many(&b, 121, 5000);
+	budget_refused(&b, 5000);
+	/* those under way with it are no refusals of their own */
+	budget_refused(&b, 6000);
+	assert_int_equal(b.share, 60);
+	budget_told(&b, &rate, 0, 36000);
+	send_many(&b, 1, 36000);
+	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 36000), 1000);
+	assert_int_equal(budget_wait_ms(&b, BUDGET_CALLER, 36000), 0);
+	/* a minute without a refusal, and it is a little more */
+	(void)budget_wait_ms(&b, BUDGET_REFRESH, 66000);
+	assert_int_equal(b.share, 68);
+	budget_told(&b, &rate, 0, 80000);
+	budget_refused(&b, 80000);
+	assert_int_equal(b.share, 6);
+}
+
+static void
+test_not_all_who_share_a_key_go_on_at_its_reset(void **state)
+{
+	const struct upstream_rate rate = {
+		.told = true, .limit = 600, .remaining = 0,
+		.reset_ms = 30000,
+	};
+	struct budget b;
+
+	(void)state;
+	budget_init(&b);
+	budget_told(&b, &rate, 10000, 5000);
+	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 5000), 40000);
+	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 36000), 9000);
+	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 45000), 0);
 }
 
 static void
@@ -146,15 +196,15 @@ test_nonsense_of_the_service_is_bounded(void **state)
 
 	(void)state;
 	budget_init(&b);
-	budget_told(&b, &rate, 1000);
+	budget_told(&b, &rate, 0, 1000);
 	assert_int_equal(b.limit, 0);
 	rate.limit = 10;
 	rate.reset_ms = UINT64_MAX;
-	budget_told(&b, &rate, 1000);
+	budget_told(&b, &rate, 0, 1000);
 	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 1000), 60000);
 	rate.told = false;
 	rate.remaining = 10;
-	budget_told(&b, &rate, 1000);
+	budget_told(&b, &rate, 0, 1000);
 	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 1000), 60000);
 	budget_forget(&b);
 	assert_int_equal(budget_wait_ms(&b, BUDGET_REFRESH, 1000), 0);
@@ -174,6 +224,10 @@ main(void)
 		    test_limit_nobody_told_is_tried_again_and_forgotten),
 		cmocka_unit_test(
 		    test_what_the_service_tells_counts_until_its_reset),
+		cmocka_unit_test(
+		    test_refusal_of_a_told_budget_halves_the_share),
+		cmocka_unit_test(
+		    test_not_all_who_share_a_key_go_on_at_its_reset),
 		cmocka_unit_test(test_nonsense_of_the_service_is_bounded),
 	};
 

@@ -44,6 +44,7 @@ set_up(void **state)
 	f->now = (struct now){ .boot_ms = 1000 * HOUR,
 		.wall_ms = UNIT_WALL_MS };
 	f->c = cache_new(&f->cfg);
+	cache_set_grouped(f->c, false); /* a phase each */
 	assert_non_null(f->c);
 	*state = f;
 	return 0;
@@ -1591,14 +1592,13 @@ test_next_phase_is_the_same_moment_of_each_interval(void **state)
 			first = due % INTERVAL;
 		assert_true(due > f->now.boot_ms);
 		assert_true(due <= f->now.boot_ms + INTERVAL);
-		/* just before its moment it waits for the next, and may not
-		 * wait for longer than the interval */
+		/* just before its moment it waits for half an interval more */
 		if (due % INTERVAL != first)
-			assert_int_equal(due, f->now.boot_ms + INTERVAL);
-		else
-			assert_true(due - f->now.boot_ms >= INTERVAL / 8);
-		assert_in_range(due - cache_next_phase(f->c, what, INTERVAL,
-		    (uint32_t)unit_random(&rnd), &f->now), 0,
+			assert_int_equal((due + INTERVAL / 2) % INTERVAL,
+			    first);
+		assert_true(due - f->now.boot_ms >= INTERVAL / 8);
+		assert_in_range(cache_next_phase(f->c, what, INTERVAL,
+		    (uint32_t)unit_random(&rnd), &f->now) - due, 0,
 		    INTERVAL / 16 - 1);
 		pass(f, 1 + unit_below(&rnd, INTERVAL));
 	}
@@ -1649,11 +1649,11 @@ test_hosts_that_start_together_ask_at_different_moments(void **state)
 		assert_in_range(wait, 1, INTERVAL);
 		eighths[(wait - 1) * 8 / INTERVAL]++;
 	}
-	/* what would come in the first eighth comes at the very end */
+	/* what would come in the first eighth comes half an interval later */
 	assert_int_equal(eighths[0], 0);
-	for (i = 1; i < 7; i++)
-		assert_in_range(eighths[i], 700, 1300);
-	assert_in_range(eighths[7], 1500, 2500);
+	for (i = 1; i < 8; i++)
+		assert_in_range(eighths[i], i == 4 ? 1500 : 700,
+		    i == 4 ? 2500 : 1300);
 }
 
 static void

@@ -519,6 +519,7 @@ preloads(struct core *c)
 	    c);
 	if (c->preload == NULL)
 		return false;
+	preload_start(c->preload);
 	pass(c, 61 * SECOND);
 	assert_int_equal(c->preloaded, 1);
 	return failed == 0;

@@ -42,6 +42,8 @@ struct fixture {
 	struct ask asks[ASKS];
 	unsigned int wiped;
 	unsigned int state_changes;
+	unsigned int judgings;
+	bool can_judge;
 	unsigned int key_reads;
 	bool key_changed;
 };
@@ -64,6 +66,15 @@ state_changed(void *arg)
 }
 
 static void
+judging(void *arg, bool can)
+{
+	struct fixture *f = arg;
+
+	f->judgings++;
+	f->can_judge = can;
+}
+
+static void
 wiped(void *arg)
 {
 	((struct fixture *)arg)->wiped++;
@@ -74,7 +85,7 @@ fetch_up(struct fixture *f)
 {
 	const struct fetch_hooks hooks = {
 		.reload_key = reload_key, .state_changed = state_changed,
-		.wiped = wiped, .arg = f,
+		.wiped = wiped, .judging = judging, .arg = f,
 	};
 
 	f->fetch = fetch_new(NULL, &f->fu.up, &f->cfg, &hooks, &f->metrics);
@@ -734,13 +745,92 @@ test_good_key_within_the_grace_saves_everything(void **state)
 	assert_int_equal(f->wiped, 1);
 }
 
+/* --- clocks --- */
+
+/* A fetch that begins at that time of the wall clock. */
+static void
+restart_at(struct fixture *f, int64_t wall_ms)
+{
+	fetch_free(f->fetch);
+	fake_now.wall_ms = wall_ms;
+	fetch_up(f);
+}
+
+static void
+test_clock_of_1970_withholds_what_expires_until_it_is_set(void **state)
+{
+	struct fixture *f = *state;
+	int64_t truth = fake_now.wall_ms;
+	struct ask *a;
+
+	f->fu.things[0].expires_at = truth + HOUR;
+	restart_at(f, 5 * SECOND);
+	a = get(f, SECRET(UUID_1));
+	check_error(a, ERR_EXPIRED);
+	assert_non_null(strstr(a->message, "1970-01-01"));
+	check_value(get(f, SECRET(UUID_2)), "two", MSG_FRESH);
+	assert_int_equal(f->judgings, 0);
+	fake_time_step_wall(truth);
+	fake_time_run();
+	assert_int_equal(f->judgings, 1);
+	assert_true(f->can_judge);
+	check_value(get_cached(f, SECRET(UUID_1)), "one", MSG_FRESH);
+	fake_time_step_wall((int64_t)(2 * HOUR));
+	fake_time_run();
+	check_error(get_cached(f, SECRET(UUID_1)), ERR_EXPIRED);
+}
+
+static void
+test_date_of_the_service_is_as_good_as_a_clock(void **state)
+{
+	struct fixture *f = *state;
+	int64_t truth = fake_now.wall_ms;
+
+	f->fu.things[0].expires_at = truth + 10 * MINUTE;
+	restart_at(f, 5 * SECOND);
+	f->fu.date_ms = truth;
+	check_value(get(f, SECRET(UUID_1)), "one", MSG_FRESH);
+	assert_true(f->can_judge);
+	/* and it goes on by itself, with the service away */
+	f->fu.mode = FAKE_NO_CONNECTION;
+	fake_upstream_pass(&f->fu, 9 * MINUTE);
+	check_value(get_cached(f, SECRET(UUID_1)), "one", MSG_STALE);
+	fake_upstream_pass(&f->fu, MINUTE);
+	check_error(get_cached(f, SECRET(UUID_1)), ERR_EXPIRED);
+}
+
+static void
+test_step_past_expiry_and_back_counts_though_nobody_reads(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fu.things[0].expires_at = fake_now.wall_ms + (int64_t)HOUR;
+	(void)get(f, SECRET(UUID_1));
+	f->fu.mode = FAKE_NO_CONNECTION;
+	fake_time_step_wall((int64_t)(2 * HOUR));
+	fake_time_run();
+	fake_time_step_wall(-(int64_t)(2 * HOUR));
+	fake_time_run();
+	check_error(get_cached(f, SECRET(UUID_1)), ERR_EXPIRED);
+}
+
+static void
+test_nothing_wakes_an_idle_agent_but_what_is_due(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fu.things[0].expires_at = fake_now.wall_ms + (int64_t)DAY;
+	(void)get(f, SECRET(UUID_1));
+	/* not once a second to look at the wall clock */
+	assert_true(fake_time_next() > INTERVAL / 20);
+}
+
 /* --- gone and forbidden --- */
 
 static void
 check_drop(struct fixture *f, int status, int error)
 {
 	f->fu.things[0].status = status;
-	f->fu.things[0].unlisted = true;
 	fake_upstream_pass(&f->fu, INTERVAL);
 	assert_int_equal(cached(f).secrets, 0);
 	check_error(get(f, SECRET(UUID_1)), error);
@@ -920,7 +1010,7 @@ test_old_listing_is_renewed_behind_a_name_that_it_knows(void **state)
 {
 	struct fixture *f = *state;
 
-	/* one alone is not refreshed by the listing */
+	(void)get(f, SECRET("db/prod"));
 	(void)get(f, SECRET("web"));
 	fake_upstream_pass(&f->fu, 2 * INTERVAL);
 	assert_int_equal(f->fu.lists, 1);
@@ -1811,6 +1901,10 @@ main(void)
 		test(test_401_with_a_new_key_is_not_seen_by_the_caller),
 		test(test_401_goes_on_for_the_grace_and_then_all_is_wiped),
 		test(test_good_key_within_the_grace_saves_everything),
+		test(test_clock_of_1970_withholds_what_expires_until_it_is_set),
+		test(test_date_of_the_service_is_as_good_as_a_clock),
+		test(test_step_past_expiry_and_back_counts_though_nobody_reads),
+		test(test_nothing_wakes_an_idle_agent_but_what_is_due),
 		test(test_404_410_and_403_drop_at_once_with_pinned_versions),
 		test(test_pinned_version_that_is_gone_leaves_the_others),
 		test(test_key_that_is_gone_takes_its_forms_along),

@@ -116,6 +116,28 @@ test_process_warns_of_too_few_descriptors(void **state)
 	assert_non_null(strstr(out, "limit is 200"));
 }
 
+static int
+check_lockable(void)
+{
+	struct rlimit lim = {8 << 20, 8 << 20};
+
+	if (setrlimit(RLIMIT_MEMLOCK, &lim) != 0)
+		return 1;
+	/* CAP_IPC_LOCK bypasses the limit */
+	if (geteuid() == 0 && harden_lockable_bytes() != SIZE_MAX)
+		return 2;
+	if (geteuid() == 0 && setuid(65534) != 0)
+		return 3;
+	return harden_lockable_bytes() == 8 << 20 ? 0 : 4;
+}
+
+static void
+test_lockable_bytes(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(check_lockable), 0);
+}
+
 int
 main(void)
 {
@@ -123,6 +145,7 @@ main(void)
 	    cmocka_unit_test(test_process_limits),
 	    cmocka_unit_test(test_process_raises_descriptors),
 	    cmocka_unit_test(test_process_warns_of_too_few_descriptors),
+	    cmocka_unit_test(test_lockable_bytes),
 	};
 
 	return cmocka_run_group_tests_name("harden", tests, NULL, NULL);

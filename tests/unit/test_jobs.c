@@ -218,6 +218,28 @@ test_no_more_than_max_in_flight_are_under_way(void **state)
 }
 
 static void
+test_set_max_in_flight(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	for (i = 0; i < 20; i++)
+		(void)begin(f, i, true);
+	fake_time_run();
+	jobs_set_max_in_flight(f->js, 7);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 4);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 7);
+	/* fewer: what is under way stays */
+	jobs_set_max_in_flight(f->js, 2);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 7);
+	for (i = 0; i < 6; i++)
+		answer(f, i, 200);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 2);
+}
+
+static void
 test_what_callers_wait_for_goes_first_in_order_of_coming(void **state)
 {
 	struct fixture *f = *state;
@@ -642,14 +664,15 @@ test_429_that_does_not_say_how_long_holds_what_is_due_for_a_second(
 	(void)begin(f, 0, false);
 	fake_time_run();
 	answer(f, 0, 429);
-	assert_int_equal(jobs_held_ms(f->js, &fake_now), 1000);
+	assert_true(jobs_held_ms(f->js, &fake_now) >= 1000);
+	assert_true(jobs_held_ms(f->js, &fake_now) <= 1250);
 	(void)begin(f, 1, false);
 	(void)begin(f, 2, true);
 	fake_time_run();
 	assert_int_equal(f->done[1].error, ERR_UPSTREAM_UNAVAILABLE);
 	answer(f, 2, 200);
 	assert_int_equal(f->done[2].error, 0);
-	fake_time_pass(1000);
+	fake_time_pass(1250);
 	assert_int_equal(jobs_held_ms(f->js, &fake_now), 0);
 	(void)begin(f, 3, false);
 	fake_time_pass(60000);
@@ -685,12 +708,15 @@ test_budget_that_is_low_is_kept_for_what_is_more_urgent(void **state)
 	(void)begin_as(f, 1, JOB_PRELOAD);
 	(void)begin_as(f, 2, JOB_REFRESH);
 	fake_time_run();
+	/* what is left is spread over the time until there is more */
+	assert_null(fake_upstream_find(&f->fu, "s-2"));
+	fake_time_pass(10000);
 	assert_non_null(fake_upstream_find(&f->fu, "s-2"));
 	assert_null(fake_upstream_find(&f->fu, "s-1"));
 	answer_rate(f, 2, 4);
 	(void)begin_as(f, 3, JOB_REFRESH);
 	(void)begin_as(f, 4, JOB_EXPIRY);
-	fake_time_run();
+	fake_time_pass(10000);
 	answer_rate(f, 4, 2);
 	(void)begin_as(f, 5, JOB_EXPIRY);
 	(void)begin_as(f, 6, JOB_PATIENT);
@@ -701,7 +727,8 @@ test_budget_that_is_low_is_kept_for_what_is_more_urgent(void **state)
 	answer_rate(f, 7, 0);
 	/* what is held back waits, and is no failure */
 	assert_int_equal(stats_of(f).queued, 3);
-	fake_time_pass(20000);
+	/* until the reset, and up to half as long again */
+	fake_time_pass(30000);
 	answer(f, 5, 200);
 	answer(f, 3, 200);
 	answer(f, 1, 200);
@@ -721,7 +748,7 @@ test_budget_is_learnt_from_a_429(void **state)
 	}
 	assert_int_equal(stats_of(f).budget, 40);
 	assert_int_equal(stats_of(f).budget_used, 41);
-	fake_time_pass(1000);
+	fake_time_pass(1250);
 	(void)begin(f, 50, false);
 	fake_time_run();
 	assert_int_equal(stats_of(f).queued, 1);
@@ -810,6 +837,56 @@ test_hanging_service_is_probed_every_15_seconds(void **state)
 		fake_upstream_answer_status(&f->fu,
 		    fake_upstream_first(&f->fu), 500);
 	assert_int_equal(stats_of(f).in_flight, 0);
+}
+
+/* --- what was lost on its way --- */
+
+static void
+test_caller_who_joins_what_hangs_has_it_sent_again(void **state)
+{
+	struct fixture *f = *state;
+	struct job *job = begin(f, 0, true);
+	struct upstream_call *first, *second;
+
+	fake_time_run();
+	first = fake_upstream_first(&f->fu);
+	job_set_waited(job, JOB_FIRST);
+	fake_time_pass(JOBS_PROBE_MS);
+	assert_int_equal(f->fu.started, 1);
+	job_set_waited(job, JOB_FIRST);
+	job_set_waited(job, JOB_FIRST);
+	assert_int_equal(f->fu.started, 2);
+	assert_int_equal(stats_of(f).in_flight, 1);
+	/* the first answer counts, whichever it is */
+	second = TAILQ_NEXT(first, link);
+	fake_upstream_answer(&f->fu, second,
+	    &(struct upstream_answer){ .status = 200 });
+	assert_int_equal(f->done[0].count, 1);
+	assert_int_equal(f->fu.cancelled, 1);
+	assert_int_equal(stats_of(f).in_flight, 0);
+}
+
+static void
+test_failure_of_one_leaves_the_other_to_answer(void **state)
+{
+	struct fixture *f = *state;
+	struct job *job = begin(f, 0, true);
+
+	fake_time_run();
+	fake_time_pass(JOBS_PROBE_MS);
+	job_set_waited(job, JOB_PATIENT);
+	fake_upstream_answer_status(&f->fu, fake_upstream_first(&f->fu), 0);
+	assert_int_equal(f->done[0].count, 0);
+	fake_time_pass(JOBS_PROBE_MS);
+	job_set_waited(job, JOB_FIRST);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 2);
+	/* never more than two */
+	fake_time_pass(JOBS_PROBE_MS);
+	job_set_waited(job, JOB_FIRST);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 2);
+	assert_int_equal(f->fu.started, 4);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->done[0].count, 1);
 }
 
 /* --- a drill, another key --- */
@@ -1097,6 +1174,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		test(test_nothing_is_sent_from_within_start),
 		test(test_no_more_than_max_in_flight_are_under_way),
+		test(test_set_max_in_flight),
 		test(test_what_callers_wait_for_goes_first_in_order_of_coming),
 		test(test_one_that_nobody_waits_for_any_more_steps_back),
 		test(test_who_waits_for_little_goes_before_who_waits_for_much),
@@ -1133,6 +1211,8 @@ main(void)
 		test(
 		    test_probe_that_hangs_counts_as_failed_and_its_answer_all_the_same),
 		test(test_hanging_service_is_probed_every_15_seconds),
+		test(test_caller_who_joins_what_hangs_has_it_sent_again),
+		test(test_failure_of_one_leaves_the_other_to_answer),
 		test(test_drill_sends_nothing_and_fails_all),
 		test(test_shorter_pause_does_not_cut_a_longer_one),
 		test(test_503_with_retry_after_holds_too_and_is_a_failure),

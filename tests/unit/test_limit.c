@@ -54,6 +54,20 @@ test_tokens_come_back_evenly(void **state)
 }
 
 static void
+test_burst_is_deeper_than_a_second(void **state)
+{
+	struct limit *l = limit_new_burst(10, 100);
+
+	(void)state;
+	assert_int_equal(take(l, 1000, 50000, 150), 100);
+	assert_int_equal(take(l, 1000, 51000, 150), 10);
+	assert_int_equal(take(l, 1000, 60999, 150), 99);
+	assert_int_equal(take(l, 1000, 70999, 150), 100);
+	assert_int_equal(take(l, 1000, 9999999, 150), 100);
+	limit_free(l);
+}
+
+static void
 test_idle_user_does_not_save_up(void **state)
 {
 	struct limit *l = limit_new(10);
@@ -128,6 +142,7 @@ main(void)
 		cmocka_unit_test(test_zero_is_no_limit),
 		cmocka_unit_test(test_one_second_worth_at_once_and_no_more),
 		cmocka_unit_test(test_tokens_come_back_evenly),
+		cmocka_unit_test(test_burst_is_deeper_than_a_second),
 		cmocka_unit_test(test_idle_user_does_not_save_up),
 		cmocka_unit_test(test_asking_often_does_not_lose_fractions),
 		cmocka_unit_test(test_one_user_does_not_use_up_another),

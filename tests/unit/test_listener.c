@@ -402,6 +402,81 @@ test_free_within_the_callback(void **state)
 	(void)close(b);
 }
 
+static int
+set_access(mode_t mode, const char *group)
+{
+	const struct listener_config cfg = {
+	    .path = path, .mode = mode, .group = group};
+
+	return listener_set_access(current, &cfg, why, sizeof(why));
+}
+
+static void
+test_set_access(void **state)
+{
+	struct stat st, before;
+
+	(void)state;
+	assert_int_equal(open_at(path, 0600, NULL), 0);
+	assert_false(listener_is_inherited(current));
+	assert_int_equal(lstat(path, &before), 0);
+	assert_int_equal(set_access(0622, NULL), 0);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0622);
+	assert_int_equal(st.st_ino, before.st_ino);
+	/* neither, if one of them fails */
+	assert_int_equal(set_access(0666, "no-such-group-here"),
+	    ERR_BAD_REQUEST);
+	assert_non_null(strstr(why, "no-such-group-here"));
+	assert_int_equal(lstat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0622);
+	if (geteuid() == 0) {
+		assert_int_equal(set_access(0640, "4711"), 0);
+		assert_int_equal(lstat(path, &st), 0);
+		assert_int_equal(st.st_gid, 4711);
+		assert_int_equal(set_access(0640, NULL), 0);
+		assert_int_equal(lstat(path, &st), 0);
+		assert_int_equal(st.st_gid, getegid());
+	}
+}
+
+static void
+test_set_access_of_what_is_no_longer_there(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(open_at(path, 0600, NULL), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(set_access(0666, NULL), ERR_NOT_FOUND);
+	(void)tempdir_write(&dir, "agent.sock", "mine", 4, 0600);
+	assert_int_equal(set_access(0666, NULL), ERR_NOT_FOUND);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void
+test_retire_accepts_who_is_there(void **state)
+{
+	int fds[50];
+	size_t i;
+
+	(void)state;
+	assert_int_equal(open_at(path, 0600, NULL), 0);
+	for (i = 0; i < UNIT_COUNT(fds); i++) {
+		fds[i] = dial();
+		assert_true(fds[i] >= 0);
+	}
+	listener_pause(current);
+	listener_retire(current);
+	current = NULL;
+	assert_int_equal(naccepted, 50);
+	assert_false(exists("agent.sock"));
+	assert_false(exists("agent.sock.lock"));
+	for (i = 0; i < UNIT_COUNT(fds); i++)
+		(void)close(fds[i]);
+}
+
 static void
 loop_without_descriptors(void *arg)
 {
@@ -474,6 +549,8 @@ run_inherited(const char *fd_name, const char *cfg_path)
 	if (fd < 0)
 		return 3;
 	loop();
+	if (naccepted == 1 && !listener_is_inherited(current))
+		return 6;
 	listener_free(current);
 	if (naccepted != 1)
 		return 4;
@@ -538,6 +615,9 @@ main(void)
 	    TEST(test_accepts_a_bounded_number_at_once),
 	    TEST(test_pause_and_resume),
 	    TEST(test_free_within_the_callback),
+	    TEST(test_set_access),
+	    TEST(test_set_access_of_what_is_no_longer_there),
+	    TEST(test_retire_accepts_who_is_there),
 	    TEST(test_out_of_descriptors_waits),
 #ifdef HAVE_SYSTEMD
 	    TEST(test_inherited_socket_is_taken_over),

@@ -126,6 +126,53 @@ test_errno_is_kept(void **state)
 	assert_int_equal(errno, EDOM);
 }
 
+/* A pipe as standard error, that is read when the test says so. */
+static void
+test_a_pipe_that_nobody_reads_does_not_block(void **state)
+{
+	int saved = dup(STDERR_FILENO), flags, fds[2], i;
+	static char text[200000];
+	size_t len = 0;
+	ssize_t n;
+	const char *told;
+	unsigned int lost = 0, lines = 0;
+	char *p;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	assert_true(dup2(fds[1], STDERR_FILENO) >= 0);
+	(void)close(fds[1]);
+	for (i = 0; i < 5000; i++)
+		log_error("line %d of many, each of them so long that a pipe "
+		    "holds some hundreds of them", i);
+	log_flush();
+	(void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	while ((n = read(fds[0], text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	log_error("after it was read");
+	while ((n = read(fds[0], text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	flags = fcntl(STDERR_FILENO, F_GETFL);
+	assert_true(dup2(saved, STDERR_FILENO) >= 0);
+	(void)close(saved);
+	(void)close(fds[0]);
+	text[len] = '\0';
+	for (p = text; (p = strstr(p, " error: line ")) != NULL; p++)
+		lines++;
+	told = strstr(text, " lines of this log are lost");
+	assert_non_null(told);
+	assert_null(strstr(told + 1, " lines of this log are lost"));
+	while (told[-1] != ' ')
+		told--;
+	assert_int_equal(sscanf(told, "%u", &lost), 1);
+	assert_true(lost > 0 && lines > 0);
+	assert_int_equal(lost + lines, 5000);
+	/* in its place: before what came later */
+	assert_true(told < strstr(text, "after it was read"));
+	/* it is shared with others: as it was */
+	assert_int_equal(flags & O_NONBLOCK, 0);
+}
+
 int
 main(void)
 {
@@ -136,6 +183,7 @@ main(void)
 	    cmocka_unit_test(test_one_event_is_one_line),
 	    cmocka_unit_test(test_long_text_is_cut),
 	    cmocka_unit_test(test_errno_is_kept),
+	    cmocka_unit_test(test_a_pipe_that_nobody_reads_does_not_block),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);

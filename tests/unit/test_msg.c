@@ -4,6 +4,8 @@
 
 #include "err.h"
 #include "msg.h"
+#include "msg_report.h"
+#include "msg_watch.h"
 
 static uint8_t out[FRAME_REQUEST_MAX + FRAME_HEADER_LEN];
 static struct wr wr;
@@ -140,11 +142,100 @@ decode_error(struct view b)
 	return msg_error_decode(b, &m);
 }
 
+static int
+decode_watch(struct view b)
+{
+	struct msg_watch m;
+
+	return msg_watch_decode(b, &m);
+}
+
+static int
+decode_event(struct view b)
+{
+	struct msg_event m;
+
+	return msg_event_decode(b, &m);
+}
+
+static int
+decode_reject(struct view b)
+{
+	struct msg_reject m;
+
+	return msg_reject_decode(b, &m);
+}
+
+static int
+decode_explain(struct view b)
+{
+	struct msg_explain m;
+
+	return msg_explain_decode(b, &m);
+}
+
+static int
+decode_explained(struct view b)
+{
+	struct msg_explained m;
+
+	return msg_explained_decode(b, &m);
+}
+
+static int
+decode_drill(struct view b)
+{
+	struct msg_drill m;
+
+	return msg_drill_decode(b, &m);
+}
+
+static int
+decode_drilled(struct view b)
+{
+	struct msg_drilled m;
+
+	return msg_drilled_decode(b, &m);
+}
+
+static int
+decode_drill_read(struct view b)
+{
+	struct msg_drill_read m;
+
+	return msg_drill_read_next(&b, &m);
+}
+
+static int
+decode_drill_value(struct view b)
+{
+	struct msg_drill_value m;
+
+	return msg_drill_value_next(&b, &m);
+}
+
+static int
+decode_metrics(struct view b)
+{
+	struct msg_metrics m;
+
+	return msg_metrics_decode(b, &m);
+}
+
+static int
+decode_text(struct view b)
+{
+	struct msg_text m;
+
+	return msg_text_decode(b, &m);
+}
+
 /*
  * Every field of every message: what it needs beside it, and the lengths or
  * values on both sides of its limits.
  */
-enum { U8, U16, U32, U64, TEXT, BYTES };
+/* FIXED: bytes, exactly max of them */
+enum { U8, U16, U32, U64, TEXT, BYTES, FIXED };
 
 static const struct message {
 	int (*decode)(struct view);
@@ -155,7 +246,7 @@ static const struct message {
 		uint64_t min;	/* of a text's length or a u8's value */
 		uint64_t max;
 		bool required;
-	} fields[12];
+	} fields[14];
 } messages[] = {
 	{ decode_hello, 0, {
 		{ 0x50, U16, 0, UINT16_MAX, true },
@@ -166,13 +257,13 @@ static const struct message {
 		{ 0x01, U64, 0, UINT64_MAX, false },
 		{ 0x02, U64, 0, UINT64_MAX, false },
 		{ 0x03, U64, 0, UINT64_MAX, false },
-		{ 0x04, U32, 0, 3, false },
+		{ 0x04, U32, 0, 7, false },
 	} },
 	{ decode_list, 0, {
 		{ 0x01, U64, 0, UINT64_MAX, false },
 		{ 0x02, U64, 0, UINT64_MAX, false },
 		{ 0x03, U64, 0, UINT64_MAX, false },
-		{ 0x04, U32, 0, 3, false },
+		{ 0x04, U32, 0, 7, false },
 		{ 0x12, U8, 1, 2, false },
 	} },
 	{ decode_result, 0, {
@@ -186,11 +277,14 @@ static const struct message {
 		{ 0x28, U64, 0, UINT64_MAX, false },
 		{ 0x29, U64, 0, UINT64_MAX, false },
 		{ 0x2a, U8, 1, 3, true },
+		{ 0x2b, FIXED, 16, 16, false },
+		{ 0x2c, U8, 1, 1, false },
 		{ 0x2f, BYTES, 0, 16777216, true },
 	} },
 	{ decode_result, 0, {
 		{ 0x20, U16, 0, UINT16_MAX, true },
 		{ 0x21, U16, 1, UINT16_MAX, false },
+		{ 0x2b, FIXED, 16, 16, false },
 	} },
 	{ decode_rows, 0, {
 		{ 0x23, U8, 1, 3, false },
@@ -222,6 +316,73 @@ static const struct message {
 		{ 0x21, U16, 1, UINT16_MAX, true },
 		{ 0x22, TEXT, 1, 1024, false },
 	} },
+	{ decode_watch, 0x13, {
+		{ 0x10, TEXT, 1, 4096, true },
+		{ 0x2b, FIXED, 16, 16, false },
+	} },
+	{ decode_event, 0, {
+		{ 0x20, U16, 0, UINT16_MAX, true },
+		{ 0x2d, U8, 0, UINT8_MAX, true },
+		{ 0x2b, FIXED, 16, 16, true },
+	} },
+	{ decode_reject, 0, {
+		{ 0x01, U64, 0, UINT64_MAX, false },
+		{ 0x10, TEXT, 1, 4096, true },
+		{ 0x27, U64, 0, UINT64_MAX, false },
+		{ 0x2b, FIXED, 16, 16, false },
+	} },
+	{ decode_explain, 0, {
+		{ 0x10, TEXT, 1, 4096, true },
+		{ 0x14, TEXT, 1, 255, false },
+	} },
+	{ decode_explained, 0, {
+		{ 0x60, U8, 1, 1, false },
+		{ 0x61, TEXT, 1, 1024, false },
+		{ 0x62, TEXT, 1, 1024, false },
+		{ 0x63, U8, 1, 1, false },
+		{ 0x22, TEXT, 1, 1024, false },
+		{ 0x23, U8, 1, 3, false },
+		{ 0x24, U64, 0, UINT64_MAX, false },
+		{ 0x25, TEXT, 1, 128, false },
+		{ 0x26, TEXT, 1, 1020, false },
+		{ 0x27, U64, 0, UINT64_MAX, false },
+		{ 0x28, U64, 0, UINT64_MAX, false },
+		{ 0x29, U64, 0, UINT64_MAX, false },
+		{ 0x64, U64, 0, UINT64_MAX, false },
+		{ 0x65, U16, 1, UINT16_MAX, false },
+	} },
+	{ decode_drill, 0, {
+		{ 0x15, U64, 0, UINT64_MAX, true },
+	} },
+	{ decode_drilled, 0, {
+		{ 0x15, U64, 0, UINT64_MAX, false },
+		{ 0x74, U64, 0, UINT64_MAX, false },
+		{ 0x52, U64, 0, UINT64_MAX, false },
+		{ 0x53, U64, 0, UINT64_MAX, false },
+	} },
+	{ decode_drill_read, 0x70, {
+		{ 0x10, TEXT, 1, 4096, true },
+		{ 0x23, U8, 1, 3, true },
+		{ 0x52, U64, 0, UINT64_MAX, true },
+	} },
+	{ decode_drill_read, 0x70, {
+		{ 0x10, TEXT, 1, 4096, true },
+		{ 0x21, U16, 1, UINT16_MAX, true },
+		{ 0x52, U64, 0, UINT64_MAX, true },
+	} },
+	{ decode_drill_value, 0x71, {
+		{ 0x12, U8, 1, 2, true },
+		{ 0x25, TEXT, 1, 128, true },
+		{ 0x26, TEXT, 1, 1020, true },
+		{ 0x72, U64, 0, UINT64_MAX, false },
+		{ 0x73, U8, 0, UINT8_MAX, false },
+	} },
+	{ decode_metrics, 0, {
+		{ 0x16, U8, 1, 1, false },
+	} },
+	{ decode_text, 0, {
+		{ 0x80, TEXT, 0, 16777216, true },
+	} },
 };
 
 /* FRAME_ANSWER_MAX is more than a test should write for each case */
@@ -231,6 +392,17 @@ static size_t
 int_size(int type)
 {
 	return (size_t)1 << type;
+}
+
+/* Field number i with a content that is right. */
+static void
+add_good(const struct message *m, size_t i)
+{
+	if (m->fields[i].type <= U64)
+		body_int(m->fields[i].tag, int_size(m->fields[i].type), 1);
+	else
+		body_add(m->fields[i].tag, "0123456789abcdef",
+		    m->fields[i].type == FIXED ? m->fields[i].max : 1);
 }
 
 /* A message with all that it requires but field number skip. */
@@ -245,11 +417,7 @@ begin_without(const struct message *m, size_t skip)
 	for (i = 0; i < UNIT_COUNT(m->fields) && m->fields[i].tag != 0; i++) {
 		if (i == skip || !m->fields[i].required)
 			continue;
-		if (m->fields[i].type <= U64)
-			body_int(m->fields[i].tag,
-			    int_size(m->fields[i].type), 1);
-		else
-			body_add(m->fields[i].tag, "x", 1);
+		add_good(m, i);
 	}
 }
 
@@ -346,6 +514,18 @@ check_bytes(const struct message *m, size_t i)
 }
 
 static void
+check_fixed(const struct message *m, size_t i)
+{
+	size_t len = (size_t)m->fields[i].max;
+	size_t n;
+
+	for (n = 0; n <= 2 * len; n++) {
+		assert_int_equal(decode_filled(m, i, n, "\0\xff", 2),
+		    n == len ? 0 : ERR_BAD_REQUEST);
+	}
+}
+
+static void
 test_limits_of_every_field(void **state)
 {
 	size_t k;
@@ -357,6 +537,8 @@ test_limits_of_every_field(void **state)
 		    messages[k].fields[i].tag != 0; i++) {
 			if (messages[k].fields[i].type <= U64)
 				check_int(&messages[k], i);
+			else if (messages[k].fields[i].type == FIXED)
+				check_fixed(&messages[k], i);
 			else
 				check_bytes(&messages[k], i);
 		}
@@ -380,15 +562,8 @@ test_every_field_comes_once_and_not_missing(void **state)
 			begin_without(m, i);
 			assert_int_equal(decode(m), m->fields[i].required ?
 			    ERR_BAD_REQUEST : 0);
-			if (m->fields[i].type <= U64) {
-				body_int(m->fields[i].tag,
-				    int_size(m->fields[i].type), 1);
-				body_int(m->fields[i].tag,
-				    int_size(m->fields[i].type), 1);
-			} else {
-				body_add(m->fields[i].tag, "x", 1);
-				body_add(m->fields[i].tag, "x", 1);
-			}
+			add_good(m, i);
+			add_good(m, i);
 			assert_int_equal(decode(m), ERR_BAD_REQUEST);
 		}
 	}
@@ -1068,8 +1243,13 @@ random_result(uint64_t *seed)
 	if (unit_below(seed, 4) == 0) {
 		m.error = -1 - (int)unit_below(seed, ERR_WIRE_MAX);
 		m.message = random_view(seed, MSG_MESSAGE_MAX);
+		if (unit_below(seed, 2) == 0)
+			m.position = (struct view){ big, MSG_POSITION_LEN };
 		return m;
 	}
+	if (unit_below(seed, 2) == 0)
+		m.position = (struct view){ big + 16, MSG_POSITION_LEN };
+	m.changed = unit_below(seed, 2) == 0;
 	m.meta.freshness = (uint8_t)unit_below(seed, 4);
 	if (m.meta.freshness != 0)
 		m.meta.age_ms = random_u64(seed);
@@ -1120,6 +1300,8 @@ test_random_results(void **state)
 		assert_true(m.meta.expires_at == in.meta.expires_at);
 		assert_int_equal(m.content, in.content);
 		assert_same_view(m.value, in.value);
+		assert_same_view(m.position, in.position);
+		assert_int_equal(m.changed, in.changed);
 	}
 }
 
@@ -1130,7 +1312,10 @@ test_random_damage_is_survived(void **state)
 	static int (*const decoders[])(struct view) = {
 		decode_hello, decode_refs, decode_list, decode_result,
 		decode_rows, decode_row, decode_stat, decode_done,
-		decode_error, msg_empty_decode
+		decode_error, msg_empty_decode, decode_watch, decode_event,
+		decode_reject, decode_explain, decode_explained,
+		decode_drill, decode_drilled, decode_drill_read,
+		decode_drill_value, decode_metrics, decode_text
 	};
 	uint64_t seed = unit_seed();
 	struct msg_result in;

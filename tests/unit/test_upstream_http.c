@@ -74,7 +74,7 @@ static int
 retry_after(struct fake_conn *c, const char *id)
 {
 	char header[128] = "";
-	char body[] = "{\"error\":\"rate_limit_exceeded\"}";
+	const char *body = "{\"error\":\"rate_limit_exceeded\"}";
 	time_t t = time(NULL);
 	struct tm tm;
 
@@ -83,6 +83,9 @@ retry_after(struct fake_conn *c, const char *id)
 	else if (strcmp(id, "ra-huge") == 0)
 		(void)snprintf(header, sizeof(header),
 		    "Retry-After: 2000000\r\n");
+	else if (strcmp(id, "ra-quota") == 0)
+		(void)snprintf(header, sizeof(header),
+		    "Retry-After: 2592000\r\n");
 	else if (strcmp(id, "ra-junk") == 0)
 		(void)snprintf(header, sizeof(header), "Retry-After: soon\r\n");
 	else if (strncmp(id, "ra-date", 7) == 0) {
@@ -91,7 +94,41 @@ retry_after(struct fake_conn *c, const char *id)
 		    "Retry-After: %a, %d %b %Y %H:%M:%S GMT\r\n",
 		    gmtime_r(&t, &tm));
 	}
+	if (strcmp(id, "ra-quota") == 0)
+		body = "{\"error\":\"quota_exceeded\"}";
 	fake_answer(c, 429, header, body);
+	return 0;
+}
+
+static int
+headers(struct fake_conn *c, const char *id)
+{
+	static const struct {
+		const char *id;
+		int status;
+		const char *headers;
+	} rows[] = {
+		{"h-all", 429, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+		    "X-RateLimit-Limit: 600\r\nx-ratelimit-remaining:0\r\n"
+		    "X-RateLimit-Reset: 784111800\r\n"
+		    "Retry-After: Sun, 06 Nov 1994 08:50:37 GMT\r\n"},
+		{"h-ok", 200, "Date:  Sun, 06 Nov 1994 08:49:37 GMT \r\n"
+		    "X-RateLimit-Limit: 600\r\n"
+		    "X-RateLimit-Remaining: 599\r\n"},
+		{"h-none", 500, ""},
+		{"h-bad", 500, "Date: yesterday\r\nX-RateLimit-Limit: many\r\n"
+		    "X-RateLimit-Remaining: few\r\n"},
+		{"h-twice", 500, "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+		    "Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n"},
+	};
+	size_t i;
+
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
+		if (strcmp(id, rows[i].id) == 0)
+			fake_answer(c, rows[i].status, rows[i].headers,
+			    rows[i].status != 200 ? "{}" : "{\"id\":\"h-ok\","
+			    "\"name\":\"n\",\"value\":\"v\"}");
+	}
 	return 0;
 }
 
@@ -111,6 +148,8 @@ refusal(struct fake_conn *c, const char *id)
 		{"f-other", "{\"error\":\"forbidden\",\"message\":\"EVIL\"}"},
 		{"f-html", "<html>EVIL</html>"},
 		{"f-empty", ""},
+		{"f-scope-list", "{\"error\":\"insufficient_scope\","
+		    "\"details\":{\"requiredScope\":\"log_streams:read\"}}"},
 	};
 	size_t i;
 
@@ -179,6 +218,8 @@ handle(struct fake_conn *c, const char *head, unsigned int conn,
 		answer_echo(c, head);
 	else if (strncmp(id, "ra-", 3) == 0)
 		return retry_after(c, id);
+	else if (strncmp(id, "h-", 2) == 0)
+		return headers(c, id);
 	else if (strncmp(id, "f-", 2) == 0)
 		return refusal(c, id);
 	else if (strcmp(id, "drip") == 0)
@@ -414,6 +455,33 @@ test_set_key_is_used_from_next_request(void **state)
 	client_done(&cl);
 }
 
+/* Another key for one call; its memory is the caller's again at once. */
+static void
+test_key_of_one_call(void **state)
+{
+	struct upstream_request req = request_for("echo");
+	struct secmem key = {0};
+	struct client cl;
+	struct view v;
+
+	(void)state;
+	client_init_plain(&cl);
+	assert_int_equal(secmem_copy(&key, "qapi_other", 10, SECMEM_LIBRARY),
+	    0);
+	req.key = &key;
+	(void)begin(&cl, &req);
+	secmem_free_bytes(&key);
+	assert_int_equal(event_base_dispatch(cl.base), 0);
+	assert_int_equal(cl.answer.error, 0);
+	v = object_value(cl.answer.object);
+	assert_non_null(memmem(v.p, v.len, "|X-Api-Key: qapi_other|", 23));
+	assert_int_equal(get(&cl, "echo")->error, 0);
+	v = object_value(cl.answer.object);
+	assert_non_null(memmem(v.p, v.len, "|X-Api-Key: " KEY "|",
+	    sizeof(KEY) + 12));
+	client_done(&cl);
+}
+
 static void
 test_key_that_is_no_header_is_refused(void **state)
 {
@@ -557,22 +625,80 @@ test_retry_after_in_both_forms(void **state)
 }
 
 static void
+test_headers_of_an_answer(void **state)
+{
+	const struct upstream_answer *a;
+	struct client cl;
+
+	(void)state;
+	client_init_plain(&cl);
+	a = get(&cl, "h-all");
+	assert_int_equal(a->date_ms, INT64_C(784111777000));
+	assert_true(a->rate.told);
+	assert_int_equal(a->rate.limit, 600);
+	assert_int_equal(a->rate.remaining, 0);
+	/* both by the service's clock, whatever this machine's says */
+	assert_int_equal(a->rate.reset_ms, 23000);
+	assert_int_equal(a->retry_after_ms, 60000);
+	a = get(&cl, "h-ok");
+	assert_int_equal(a->error, 0);
+	assert_int_equal(a->date_ms, INT64_C(784111777000));
+	assert_int_equal(a->rate.remaining, 599);
+	assert_int_equal(a->rate.reset_ms, 0);
+	assert_true(get(&cl, "h-none")->date_ms == MSG_NO_TIME);
+	assert_false(cl.answer.rate.told);
+	assert_true(get(&cl, "h-bad")->date_ms == MSG_NO_TIME);
+	assert_false(cl.answer.rate.told);
+	assert_true(get(&cl, "h-twice")->date_ms == MSG_NO_TIME);
+	/* no whole answer: nothing of its head counts */
+	assert_true(get(&cl, "cut")->date_ms == MSG_NO_TIME);
+	client_done(&cl);
+}
+
+static void
+test_quota_is_told_apart_from_the_rate(void **state)
+{
+	struct client cl;
+
+	(void)state;
+	client_init_plain(&cl);
+	assert_int_equal(get(&cl, "ra-quota")->error,
+	    ERR_UPSTREAM_UNAVAILABLE);
+	check_message(&cl.answer, "quota");
+	assert_int_equal(cl.answer.retry_after_ms, 3600000);
+	assert_false(cl.answer.retryable);
+	client_done(&cl);
+}
+
+static void
 test_403_is_refined_by_its_code(void **state)
 {
-	static const char *const ids[] = {"f-revoked", "f-version", "f-other",
-	    "f-html", "f-empty"};
+	static const struct {
+		const char *id;
+		int error;
+		const char *part;
+	} rows[] = {
+		{"f-scope", ERR_INSUFFICIENT_SCOPE,
+		    "lacks the scope secrets:read"},
+		{"f-scope-list", ERR_INSUFFICIENT_SCOPE,
+		    "lacks the scope log_streams:read"},
+		{"f-scope-odd", ERR_INSUFFICIENT_SCOPE, "lacks a scope"},
+		{"f-revoked", ERR_DENIED, "the key is revoked"},
+		{"f-version", ERR_DENIED, "below the lowest"},
+		{"f-other", ERR_DENIED, "does not allow it"},
+		{"f-html", ERR_DENIED, "does not allow it"},
+		{"f-empty", ERR_DENIED, "does not allow it"},
+	};
 	struct client cl;
 	size_t i;
 
 	(void)state;
 	client_init_plain(&cl);
-	assert_int_equal(get(&cl, "f-scope")->error, ERR_INSUFFICIENT_SCOPE);
-	check_message(&cl.answer, "secrets:read");
-	assert_int_equal(get(&cl, "f-scope-odd")->error,
-	    ERR_INSUFFICIENT_SCOPE);
-	for (i = 0; i < UNIT_COUNT(ids); i++) {
-		assert_int_equal(get(&cl, ids[i])->error, ERR_DENIED);
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
+		assert_int_equal(get(&cl, rows[i].id)->error, rows[i].error);
+		check_message(&cl.answer, rows[i].part);
 		assert_true(cl.answer.forbidden);
+		assert_false(cl.answer.gone);
 	}
 	client_done(&cl);
 }
@@ -685,6 +811,58 @@ test_unknown_name(void **state)
 	assert_int_equal(get(&cl, "x")->error, ERR_UPSTREAM_UNAVAILABLE);
 	check_message(&cl.answer, "no.test does not resolve");
 	client_done(&cl);
+}
+
+/* A call's own time limit: shorter ones count, longer ones do not. */
+static void
+test_time_limit_of_one_call(void **state)
+{
+	struct upstream_http_config cfg;
+	struct upstream_request req;
+	struct client cl;
+	char url[64];
+
+	(void)state;
+	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%d/api/v1",
+	    plain.port);
+	cfg = config_for(url);
+	client_init(&cl, &cfg);
+	req = request_for("hang");
+	req.timeout_ms = 150;
+	(void)begin(&cl, &req);
+	assert_int_equal(event_base_dispatch(cl.base), 0);
+	assert_int_equal(cl.answer.error, ERR_UPSTREAM_UNAVAILABLE);
+	check_message(&cl.answer, "within 150 ms");
+	/* the next one has the configured limit again */
+	assert_int_equal(get(&cl, "ok")->error, 0);
+	client_done(&cl);
+
+	cfg.request_timeout_ms = 150;
+	client_init(&cl, &cfg);
+	req.timeout_ms = 3600000;
+	(void)begin(&cl, &req);
+	assert_int_equal(event_base_dispatch(cl.base), 0);
+	check_message(&cl.answer, "within 150 ms");
+	client_done(&cl);
+}
+
+/* It bounds connecting too; the look-up of a name is part of that. */
+static void
+test_time_limit_of_one_call_while_connecting(void **state)
+{
+	struct upstream_http_config cfg = config_for("http://slow.test/v1");
+	struct upstream_request req = request_for("x");
+	struct client cl;
+
+	(void)state;
+	client_init(&cl, &cfg);
+	req.timeout_ms = 150;
+	(void)begin(&cl, &req);
+	assert_int_equal(event_base_dispatch(cl.base), 0);
+	check_message(&cl.answer, "no connection to slow.test within 150 ms");
+	client_done(&cl);
+	/* The thread still holds memory of the arena. */
+	fake_sleep_ms(1700);
 }
 
 static uint64_t
@@ -838,6 +1016,87 @@ test_free_with_calls_under_way(void **state)
 	assert_int_equal(cl.answers, 0);
 }
 
+/* --- other settings --- */
+
+static void
+configure_plain(struct client *cl, unsigned int timeout_ms,
+    size_t max_response)
+{
+	struct upstream_http_config cfg;
+	char url[64];
+
+	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%d/api/v1",
+	    plain.port);
+	cfg = config_for(url);
+	cfg.request_timeout_ms = timeout_ms;
+	cfg.max_response = max_response;
+	assert_int_equal(upstream_http_configure(cl->up, &cfg), 0);
+}
+
+static void
+test_configure_takes_other_connections(void **state)
+{
+	uint64_t first;
+	struct client cl;
+
+	(void)state;
+	client_init_plain(&cl);
+	assert_int_equal(get(&cl, "ok")->error, 0);
+	first = cl.answer.object->version;
+	configure_plain(&cl, 600, MAX_RESPONSE);
+	assert_int_equal(get(&cl, "ok")->error, 0);
+	assert_int_not_equal(cl.answer.object->version, first);
+	configure_plain(&cl, 600, 16);
+	assert_int_equal(get(&cl, "ok")->error, ERR_TOO_LARGE);
+	check_message(&cl.answer, "(16 bytes)");
+	configure_plain(&cl, 20, MAX_RESPONSE);
+	assert_int_equal(get(&cl, "hang")->error, ERR_UPSTREAM_UNAVAILABLE);
+	check_message(&cl.answer, "within 20 ms");
+	client_done(&cl);
+}
+
+static void
+test_configure_leaves_calls_under_way(void **state)
+{
+	struct upstream_request req = request_for("stall");
+	struct upstream_call *call;
+	struct client cl;
+
+	(void)state;
+	client_init_plain(&cl);
+	(void)begin(&cl, &req);
+	configure_plain(&cl, 20000, 16);
+	call = begin(&cl, &req);
+	configure_plain(&cl, 20000, MAX_RESPONSE);
+	cl.wanted = 1;
+	assert_int_equal(event_base_dispatch(cl.base), 0);
+	assert_int_equal(cl.answers, 1);
+	check_message(&cl.answer, "within 600 ms");
+	/* the second is there still, and can be taken back */
+	cl.up->ops->cancel(cl.up, call);
+	assert_int_equal(get(&cl, "ok")->error, 0);
+	assert_int_equal(cl.answers, 2);
+	client_done(&cl);
+}
+
+static void
+test_free_with_calls_of_former_settings(void **state)
+{
+	struct upstream_request req = request_for("stall");
+	struct client cl;
+	int i;
+
+	(void)state;
+	client_init_plain(&cl);
+	for (i = 0; i < 3; i++) {
+		(void)begin(&cl, &req);
+		configure_plain(&cl, 600, MAX_RESPONSE);
+	}
+	assert_int_equal(get(&cl, "ok")->error, 0);
+	client_done(&cl);
+	assert_int_equal(cl.answers, 1);
+}
+
 /* --- TLS --- */
 
 static void
@@ -926,6 +1185,33 @@ test_tls_pin_differs(void **state)
 }
 
 static void
+test_tls_pin_is_checked_once_it_is_configured(void **state)
+{
+	struct upstream_http_config cfg;
+	struct client cl;
+	char url[64];
+
+	(void)state;
+	tls_config(&cfg, url, sizeof(url), "127.0.0.1");
+	client_init(&cl, &cfg);
+	assert_int_equal(get(&cl, "ok")->error, 0);
+	cfg.pinned_public_key =
+	    "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+	assert_int_equal(upstream_http_configure(cl.up, &cfg), 0);
+	assert_int_equal(get(&cl, "ok")->error, ERR_UPSTREAM_UNAVAILABLE);
+	check_message(&cl.answer, "pinned");
+	cfg.pinned_public_key = NULL;
+	cfg.ca_file = other_pem;
+	assert_int_equal(upstream_http_configure(cl.up, &cfg), 0);
+	assert_int_equal(get(&cl, "ok")->error, ERR_UPSTREAM_UNAVAILABLE);
+	check_message(&cl.answer, "authority");
+	cfg.ca_file = good_pem;
+	assert_int_equal(upstream_http_configure(cl.up, &cfg), 0);
+	assert_int_equal(get(&cl, "ok")->error, 0);
+	client_done(&cl);
+}
+
+static void
 test_tls_on_plain_port(void **state)
 {
 	struct upstream_http_config cfg;
@@ -1011,11 +1297,14 @@ main(void)
 		cmocka_unit_test(test_read_gives_object),
 		cmocka_unit_test(test_read_sends_documented_request),
 		cmocka_unit_test(test_set_key_is_used_from_next_request),
+		cmocka_unit_test(test_key_of_one_call),
 		cmocka_unit_test(test_key_that_is_no_header_is_refused),
 		cmocka_unit_test(test_paths_of_the_other_requests),
 		cmocka_unit_test(test_ids_that_can_be_none_are_refused),
 		cmocka_unit_test(test_each_status_has_its_meaning),
 		cmocka_unit_test(test_retry_after_in_both_forms),
+		cmocka_unit_test(test_headers_of_an_answer),
+		cmocka_unit_test(test_quota_is_told_apart_from_the_rate),
 		cmocka_unit_test(test_403_is_refined_by_its_code),
 		cmocka_unit_test(test_faults_are_unavailable_and_say_why),
 		cmocka_unit_test(test_wrong_answers_are_upstream_errors),
@@ -1023,16 +1312,22 @@ main(void)
 		cmocka_unit_test(test_refused_connection),
 		cmocka_unit_test(test_refused_by_proxy),
 		cmocka_unit_test(test_unknown_name),
+		cmocka_unit_test(test_time_limit_of_one_call),
+		cmocka_unit_test(test_time_limit_of_one_call_while_connecting),
 		cmocka_unit_test(test_slow_name_server_blocks_nobody),
 		cmocka_unit_test(test_connection_is_used_again),
 		cmocka_unit_test(test_more_calls_than_connections),
 		cmocka_unit_test(test_cancelled_call_is_not_answered),
 		cmocka_unit_test(test_callback_may_start_and_cancel),
 		cmocka_unit_test(test_free_with_calls_under_way),
+		cmocka_unit_test(test_configure_takes_other_connections),
+		cmocka_unit_test(test_configure_leaves_calls_under_way),
+		cmocka_unit_test(test_free_with_calls_of_former_settings),
 		cmocka_unit_test(test_tls_good),
 		cmocka_unit_test(test_tls_wrong_name),
 		cmocka_unit_test(test_tls_unknown_authority),
 		cmocka_unit_test(test_tls_pin_differs),
+		cmocka_unit_test(test_tls_pin_is_checked_once_it_is_configured),
 		cmocka_unit_test(test_tls_on_plain_port),
 	};
 

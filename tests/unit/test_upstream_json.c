@@ -488,6 +488,7 @@ test_base64(void **state)
 
 /* --- lists --- */
 
+#define ROW_FULL(members) "{\"id\":\"a\",\"name\":\"n\"," members "}"
 #define ROW(id) "{\"id\":\"" id "\",\"name\":\"n\",\"version\":1}"
 
 static void
@@ -498,9 +499,11 @@ test_list_of_secrets(void **state)
 	(void)state;
 	assert_int_equal(read_list(UPSTREAM_LIST_SECRETS, 1, "{\"secrets\":["
 	    "{\"id\":\"a\",\"name\":\"x/y\",\"version\":4,\"updatedAt\":null,"
-	    "\"createdAt\":\"2026-05-08T12:00:00Z\",\"isActive\":false},"
+	    "\"createdAt\":\"2026-05-08T12:00:00Z\",\"isActive\":false,"
+	    "\"expiresAt\":null},"
 	    "{\"id\":\"b\",\"name\":\"z\",\"version\":1,\"expires_at\":"
-	    "\"2026-05-08T12:00:00Z\"}],\"total\":5,\"page\":1,\"pageSize\":2,"
+	    "\"2026-05-08T12:00:00Z\",\"updated_at\":null,"
+	    "\"is_active\":true}],\"total\":5,\"page\":1,\"pageSize\":2,"
 	    "\"hasMore\":true}"), 0);
 	assert_int_equal(answer.page->count, 2);
 	assert_true(answer.page->has_more);
@@ -515,6 +518,63 @@ test_list_of_secrets(void **state)
 	assert_true(row->created_at == NOON);
 	assert_true(row[1].is_active);
 	assert_true(row[1].expires_at == NOON);
+}
+
+/*
+ * What a row must have so that its page can revalidate, each left out or
+ * unreadable in turn.
+ */
+static void
+test_list_that_cannot_revalidate(void **state)
+{
+	static const char *const good[] = {"\"version\":4",
+	    "\"updatedAt\":null", "\"expiresAt\":\"2026-05-08T12:00:00Z\"",
+	    "\"isActive\":true"};
+	static const char *const bad[][3] = {
+		{"\"x\":1", "\"version\":0", "\"version\":\"4\""},
+		{"\"x\":1", "\"updatedAt\":\"never\"", "\"updatedAt\":1"},
+		{"\"x\":1", "\"expiresAt\":\"never\"", "\"expiresAt\":1"},
+		{"\"x\":1", "\"isActive\":1", "\"isActive\":\"yes\""},
+	};
+	char body[400];
+	size_t i, j, k;
+
+	(void)state;
+	for (i = 0; i <= UNIT_COUNT(bad); i++) {
+		for (j = 0; j < UNIT_COUNT(bad[0]); j++) {
+			const char *m[4];
+
+			for (k = 0; k < 4; k++)
+				m[k] = k == i ? bad[i][j] : good[k];
+			(void)snprintf(body, sizeof(body), "[" ROW_FULL(
+			    "\"version\":1,\"updated_at\":null,\"expires_at\":"
+			    "null,\"is_active\":null") ",{\"id\":\"b\",\"name\":"
+			    "\"m\",%s,%s,%s,%s}]", m[0], m[1], m[2], m[3]);
+			assert_int_equal(read_list(UPSTREAM_LIST_SECRETS, 1,
+			    body), 0);
+			if (answer.page->has_versions != (i == 4))
+				fail_msg("%zu: %s", i, body);
+			assert_int_equal(answer.page->count, 2);
+		}
+	}
+}
+
+static void
+test_list_of_keys_that_can_revalidate(void **state)
+{
+	(void)state;
+	assert_int_equal(read_list(UPSTREAM_LIST_KEYS, 1, "["
+	    ROW_FULL("\"version\":1,\"lastRotatedAt\":null,\"expiresAt\":null,"
+	    "\"status\":\"active\"") "]"), 0);
+	assert_true(answer.page->has_versions);
+	assert_int_equal(read_list(UPSTREAM_LIST_KEYS, 1, "["
+	    ROW_FULL("\"version\":1,\"updatedAt\":null,\"expiresAt\":null,"
+	    "\"status\":\"active\"") "]"), 0);
+	assert_false(answer.page->has_versions);
+	assert_int_equal(read_list(UPSTREAM_LIST_KEYS, 1, "["
+	    ROW_FULL("\"version\":1,\"lastRotatedAt\":null,\"expiresAt\":null")
+	    "]"), 0);
+	assert_false(answer.page->has_versions);
 }
 
 static void
@@ -724,6 +784,8 @@ main(void)
 		cmocka_unit_test(test_key_dies_at_scheduled_deletion),
 		cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_list_of_secrets),
+		cmocka_unit_test(test_list_that_cannot_revalidate),
+		cmocka_unit_test(test_list_of_keys_that_can_revalidate),
 		cmocka_unit_test(test_list_of_keys),
 		cmocka_unit_test(test_list_envelopes),
 		cmocka_unit_test(test_has_more_is_worked_out),

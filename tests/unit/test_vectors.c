@@ -9,8 +9,10 @@
 
 #include "err.h"
 #include "msg.h"
+#include "msg_report.h"
+#include "msg_watch.h"
 
-#define VECTORS_MAX 64
+#define VECTORS_MAX 128
 #define VECTOR_LEN_MAX 1024
 
 struct vector {
@@ -447,6 +449,490 @@ check_unknown_field(const struct frame *f)
 	assert_false(msg_refs_next(&m, &v));
 }
 
+/* the two positions of the document */
+static const uint8_t seen[] = {
+	0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17,
+	0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f,
+};
+static const uint8_t newer[] = {
+	0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7,
+	0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf,
+};
+static const uint8_t none[MSG_POSITION_LEN];
+
+static struct view
+position_of(const uint8_t p[MSG_POSITION_LEN])
+{
+	struct view v = { p, MSG_POSITION_LEN };
+
+	return v;
+}
+
+static void
+assert_position(struct view v, const uint8_t p[MSG_POSITION_LEN])
+{
+	assert_int_equal(v.len, MSG_POSITION_LEN);
+	assert_memory_equal(v.p, p, MSG_POSITION_LEN);
+}
+
+static void
+check_get_position(const struct frame *f)
+{
+	struct msg_refs m;
+
+	assert_int_equal(f->type, FRAME_GET);
+	assert_int_equal(msg_refs_decode(f->body, &m), 0);
+	assert_int_equal(m.terms.flags, MSG_TERM_WANT_POSITION);
+	assert_int_equal(m.nrefs, 1);
+}
+
+static void
+encode_get_position(struct wr *wr)
+{
+	struct msg_terms terms;
+	size_t start;
+
+	msg_terms_init(&terms);
+	terms.flags = MSG_TERM_WANT_POSITION;
+	start = msg_refs_begin(wr, FRAME_GET, 8, &terms, false);
+	msg_refs_add(wr, "qapi://secrets/a", 16);
+	frame_end(wr, start, 0);
+}
+
+static void
+check_watch(const struct frame *f)
+{
+	struct msg_watch m;
+	struct msg_watch_ref ref;
+
+	assert_int_equal(f->type, FRAME_WATCH);
+	assert_int_equal(msg_watch_decode(f->body, &m), 0);
+	assert_true(m.deadline_ms == 10000);
+	assert_int_equal(m.nrefs, 2);
+	assert_true(msg_watch_next(&m, &ref));
+	assert_view(ref.ref, "qapi://secrets/db/prod/password");
+	assert_position(ref.position, seen);
+	assert_true(msg_watch_next(&m, &ref));
+	assert_view(ref.ref, "qapi://secrets/a");
+	assert_int_equal(ref.position.len, 0);
+	assert_false(msg_watch_next(&m, &ref));
+}
+
+static void
+encode_watch(struct wr *wr)
+{
+	const struct msg_watch_ref first = {
+		view_of("qapi://secrets/db/prod/password"), position_of(seen)
+	};
+	const struct msg_watch_ref second = {
+		.ref = view_of("qapi://secrets/a"),
+	};
+	size_t start = msg_watch_begin(wr, 9, 10000);
+
+	msg_watch_add(wr, &first);
+	msg_watch_add(wr, &second);
+	frame_end(wr, start, 0);
+}
+
+static void
+check_cancel(const struct frame *f)
+{
+	assert_int_equal(f->type, FRAME_CANCEL);
+	assert_true(f->id == 9);
+	assert_int_equal(msg_empty_decode(f->body), 0);
+}
+
+static void
+encode_cancel(struct wr *wr)
+{
+	msg_empty_encode(wr, FRAME_CANCEL, 9);
+}
+
+static void
+check_reject(const struct frame *f)
+{
+	struct msg_reject m;
+
+	assert_int_equal(f->type, FRAME_REJECT);
+	assert_int_equal(msg_reject_decode(f->body, &m), 0);
+	assert_true(m.deadline_ms == 10000);
+	assert_view(m.ref, "qapi://secrets/a");
+	assert_true(m.version == 7);
+	assert_position(m.position, seen);
+}
+
+static void
+encode_reject(struct wr *wr)
+{
+	const struct msg_reject m = { 10000, view_of("qapi://secrets/a"), 7,
+		position_of(seen) };
+
+	msg_reject_encode(wr, 10, &m);
+}
+
+static void
+check_explain(const struct frame *f)
+{
+	struct msg_explain m;
+
+	assert_int_equal(f->type, FRAME_EXPLAIN);
+	assert_int_equal(msg_explain_decode(f->body, &m), 0);
+	assert_view(m.ref, "qapi://secrets/a");
+	assert_view(m.as, "nginx.service");
+}
+
+static void
+encode_explain(struct wr *wr)
+{
+	const struct msg_explain m = { view_of("qapi://secrets/a"),
+		view_of("nginx.service") };
+
+	msg_explain_encode(wr, 11, &m);
+}
+
+static void
+check_drill(const struct frame *f)
+{
+	struct msg_drill m;
+
+	assert_int_equal(f->type, FRAME_DRILL);
+	assert_int_equal(msg_drill_decode(f->body, &m), 0);
+	assert_true(m.duration_ms == 600000);
+}
+
+static void
+encode_drill(struct wr *wr)
+{
+	const struct msg_drill m = { 600000 };
+
+	msg_drill_encode(wr, 12, &m);
+}
+
+static void
+check_metrics(const struct frame *f)
+{
+	struct msg_metrics m;
+
+	assert_int_equal(f->type, FRAME_METRICS);
+	assert_int_equal(msg_metrics_decode(f->body, &m), 0);
+	assert_true(m.names);
+}
+
+static void
+encode_metrics(struct wr *wr)
+{
+	const struct msg_metrics m = { true };
+
+	msg_metrics_encode(wr, 13, &m);
+}
+
+static void
+check_watched(const struct frame *f)
+{
+	struct msg_result m;
+
+	assert_int_equal(f->type, FRAME_RESULT);
+	assert_int_equal(f->flags, FRAME_MORE);
+	assert_int_equal(msg_result_decode(f->body, &m), 0);
+	assert_int_equal(m.error, 0);
+	assert_int_equal(m.meta.freshness, MSG_FRESH);
+	assert_true(m.meta.age_ms == 1500 && m.meta.version == 7);
+	assert_position(m.position, seen);
+	assert_false(m.changed);
+}
+
+static void
+encode_watched(struct wr *wr)
+{
+	struct msg_result m = { .position = position_of(seen) };
+
+	msg_meta_init(&m.meta);
+	m.meta.freshness = MSG_FRESH;
+	m.meta.age_ms = 1500;
+	m.meta.version = 7;
+	msg_result_encode(wr, FRAME_MORE, 9, &m, false);
+}
+
+static void
+check_watched_error(const struct frame *f)
+{
+	struct msg_result m;
+
+	assert_int_equal(f->flags, FRAME_MORE);
+	assert_int_equal(msg_result_decode(f->body, &m), 0);
+	assert_int_equal(m.index, 1);
+	assert_int_equal(m.error, ERR_NOT_FOUND);
+	assert_view(m.message, "no such secret");
+	assert_position(m.position, none);
+}
+
+static void
+encode_watched_error(struct wr *wr)
+{
+	const struct msg_result m = {
+		.index = 1,
+		.error = ERR_NOT_FOUND,
+		.message = view_of("no such secret"),
+		.position = position_of(none),
+	};
+
+	msg_result_encode(wr, FRAME_MORE, 9, &m, false);
+}
+
+static void
+check_event(const struct frame *f)
+{
+	struct msg_event m;
+
+	assert_int_equal(f->type, FRAME_EVENT);
+	assert_int_equal(f->flags, FRAME_MORE);
+	assert_int_equal(msg_event_decode(f->body, &m), 0);
+	assert_int_equal(m.index, 0);
+	assert_int_equal(m.reason, MSG_REASON_CHANGED);
+	assert_string_equal(msg_reason_name(m.reason), "changed");
+	assert_position(m.position, newer);
+}
+
+static void
+encode_event(struct wr *wr)
+{
+	const struct msg_event m = { 0, MSG_REASON_CHANGED,
+		position_of(newer) };
+
+	msg_event_encode(wr, 9, &m);
+	assert_int_equal(wr->len, MSG_EVENT_LEN);
+}
+
+static void
+check_event_unknown_reason(const struct frame *f)
+{
+	struct msg_event m;
+
+	assert_int_equal(msg_event_decode(f->body, &m), 0);
+	assert_int_equal(m.index, 1);
+	assert_int_equal(m.reason, 200);
+	assert_null(msg_reason_name(m.reason));
+	assert_position(m.position, none);
+}
+
+static void
+check_rejected(const struct frame *f)
+{
+	struct msg_result m;
+
+	assert_int_equal(f->flags, 0);
+	assert_int_equal(msg_result_decode(f->body, &m), 0);
+	assert_true(m.changed);
+	assert_true(m.meta.age_ms == 12 && m.meta.version == 8);
+	assert_position(m.position, newer);
+}
+
+static void
+encode_rejected(struct wr *wr)
+{
+	struct msg_result m = {
+		.position = position_of(newer),
+		.changed = true,
+	};
+
+	msg_meta_init(&m.meta);
+	m.meta.freshness = MSG_FRESH;
+	m.meta.age_ms = 12;
+	m.meta.version = 8;
+	msg_result_encode(wr, 0, 10, &m, false);
+}
+
+static void
+check_explained(const struct frame *f)
+{
+	struct msg_explained m;
+
+	assert_int_equal(f->type, FRAME_EXPLAINED);
+	assert_int_equal(msg_explained_decode(f->body, &m), 0);
+	assert_true(m.allowed && m.cached);
+	assert_view(m.rule, "web");
+	assert_view(m.why, "rule \"web\" lets unit nginx.service read it");
+	assert_int_equal(m.meta.freshness, MSG_STALE);
+	assert_true(m.meta.age_ms == 400000 && m.meta.version == 7);
+	assert_view(m.meta.id, "s-1");
+	assert_view(m.meta.name, "a");
+	assert_true(m.meta.updated_at == MSG_NO_TIME);
+	assert_true(m.meta.expires_at == INT64_C(1809777600250));
+	assert_true(m.next_refresh_ms == 9000);
+	assert_int_equal(m.last_error, ERR_UPSTREAM_UNAVAILABLE);
+	assert_view(m.message, "connection refused");
+}
+
+static void
+encode_explained(struct wr *wr)
+{
+	struct msg_explained m;
+
+	msg_explained_init(&m);
+	m.allowed = m.cached = true;
+	m.rule = view_of("web");
+	m.why = view_of("rule \"web\" lets unit nginx.service read it");
+	m.meta.freshness = MSG_STALE;
+	m.meta.age_ms = 400000;
+	m.meta.id = view_of("s-1");
+	m.meta.name = view_of("a");
+	m.meta.version = 7;
+	m.meta.expires_at = INT64_C(1809777600250);
+	m.next_refresh_ms = 9000;
+	m.last_error = ERR_UPSTREAM_UNAVAILABLE;
+	m.message = view_of("connection refused");
+	msg_explained_encode(wr, 11, &m);
+}
+
+static void
+check_explained_no(const struct frame *f)
+{
+	struct msg_explained m;
+
+	assert_true(f->id == 14);
+	assert_int_equal(msg_explained_decode(f->body, &m), 0);
+	assert_false(m.allowed || m.cached);
+	assert_int_equal(m.rule.len, 0);
+	assert_view(m.why, "no rule matches");
+	assert_true(m.next_refresh_ms == MSG_NO_LIMIT);
+	assert_int_equal(m.last_error, 0);
+}
+
+static void
+encode_explained_no(struct wr *wr)
+{
+	struct msg_explained m;
+
+	msg_explained_init(&m);
+	m.why = view_of("no rule matches");
+	msg_explained_encode(wr, 14, &m);
+}
+
+static void
+check_drill_started(const struct frame *f)
+{
+	struct msg_drilled m;
+	struct msg_drill_read read;
+	struct msg_drill_value value;
+	struct view pos = f->body;
+
+	assert_int_equal(f->type, FRAME_DRILLED);
+	assert_int_equal(f->flags, FRAME_MORE);
+	assert_int_equal(msg_drilled_decode(f->body, &m), 0);
+	assert_true(m.duration_ms == 600000);
+	assert_true(m.elapsed_ms == MSG_NO_LIMIT);
+	assert_int_equal(msg_drill_read_next(&pos, &read), ERR_AGAIN);
+	pos = f->body;
+	assert_int_equal(msg_drill_value_next(&pos, &value), ERR_AGAIN);
+}
+
+static void
+encode_drill_started(struct wr *wr)
+{
+	size_t start = msg_drilled_begin(wr, FRAME_MORE, 12);
+	struct msg_drilled m;
+
+	msg_drilled_init(&m);
+	m.duration_ms = 600000;
+	msg_drilled_end(wr, start, &m);
+}
+
+static const char report_a[] = "qapi://secrets/a";
+static const char report_b[] = "qapi://secrets/b";
+
+static void
+check_drill_reads(struct view pos)
+{
+	struct msg_drill_read read;
+
+	assert_int_equal(msg_drill_read_next(&pos, &read), 0);
+	assert_view(read.ref, report_a);
+	assert_int_equal(read.freshness, MSG_STALE);
+	assert_int_equal(read.error, 0);
+	assert_true(read.count == 40);
+	assert_int_equal(msg_drill_read_next(&pos, &read), 0);
+	assert_view(read.ref, report_b);
+	assert_int_equal(read.freshness, MSG_FRESHNESS_NONE);
+	assert_int_equal(read.error, ERR_UPSTREAM_UNAVAILABLE);
+	assert_true(read.count == 3);
+	assert_int_equal(msg_drill_read_next(&pos, &read), ERR_AGAIN);
+}
+
+static void
+check_drill_values(struct view pos)
+{
+	struct msg_drill_value value;
+
+	assert_int_equal(msg_drill_value_next(&pos, &value), 0);
+	assert_int_equal(value.kind, REF_SECRET);
+	assert_view(value.id, "s-1");
+	assert_view(value.name, "a");
+	assert_true(value.unusable_in_ms == 86400000);
+	assert_int_equal(value.limit, MSG_LIMIT_MAX_STALE);
+	assert_int_equal(msg_drill_value_next(&pos, &value), 0);
+	assert_int_equal(value.kind, REF_KEY);
+	assert_view(value.name, "signing");
+	assert_true(value.unusable_in_ms == MSG_NO_LIMIT);
+	assert_int_equal(value.limit, 0);
+	assert_int_equal(msg_drill_value_next(&pos, &value), ERR_AGAIN);
+}
+
+static void
+check_drill_report(const struct frame *f)
+{
+	struct msg_drilled m;
+
+	assert_int_equal(f->flags, 0);
+	assert_int_equal(msg_drilled_decode(f->body, &m), 0);
+	assert_true(m.duration_ms == MSG_NO_LIMIT);
+	assert_true(m.elapsed_ms == 300000 && m.count == 50 && m.failed == 3);
+	check_drill_reads(f->body);
+	check_drill_values(f->body);
+}
+
+static void
+encode_drill_report(struct wr *wr)
+{
+	const struct msg_drill_read a = { view_of(report_a), MSG_STALE, 0,
+		40 };
+	const struct msg_drill_read b = { view_of(report_b), 0,
+		ERR_UPSTREAM_UNAVAILABLE, 3 };
+	const struct msg_drill_value secret = { REF_SECRET, view_of("s-1"),
+		view_of("a"), 86400000, MSG_LIMIT_MAX_STALE };
+	const struct msg_drill_value key = { REF_KEY, view_of("k-1"),
+		view_of("signing"), MSG_NO_LIMIT, 0 };
+	const struct msg_drilled m = { MSG_NO_LIMIT, 300000, 50, 3 };
+	size_t start = msg_drilled_begin(wr, 0, 12);
+
+	msg_drill_read_add(wr, &a);
+	msg_drill_read_add(wr, &b);
+	msg_drill_value_add(wr, &secret);
+	msg_drill_value_add(wr, &key);
+	msg_drilled_end(wr, start, &m);
+}
+
+static const char metrics_text[] = "# TYPE qapi_agent_cache_hits counter\n"
+    "qapi_agent_cache_hits_total 12\n# EOF\n";
+
+static void
+check_metrics_text(const struct frame *f)
+{
+	struct msg_text m;
+
+	assert_int_equal(f->type, FRAME_METRICS_TEXT);
+	assert_int_equal(msg_text_decode(f->body, &m), 0);
+	assert_view(m.text, metrics_text);
+}
+
+static void
+encode_metrics_text(struct wr *wr)
+{
+	const struct msg_text m = { view_of(metrics_text) };
+
+	msg_text_encode(wr, 0, 13, &m);
+	assert_int_equal(wr->len, MSG_TEXT_HEAD_LEN + m.text.len);
+}
+
 static const struct {
 	const char *name;
 	void (*check)(const struct frame *f);
@@ -467,6 +953,23 @@ static const struct {
 	{ "done", check_done, encode_done },
 	{ "error", check_error, encode_error },
 	{ "unknown-field", check_unknown_field, NULL },
+	{ "get-position", check_get_position, encode_get_position },
+	{ "watch", check_watch, encode_watch },
+	{ "cancel", check_cancel, encode_cancel },
+	{ "reject", check_reject, encode_reject },
+	{ "explain", check_explain, encode_explain },
+	{ "drill", check_drill, encode_drill },
+	{ "metrics", check_metrics, encode_metrics },
+	{ "watched", check_watched, encode_watched },
+	{ "watched-error", check_watched_error, encode_watched_error },
+	{ "event", check_event, encode_event },
+	{ "event-unknown-reason", check_event_unknown_reason, NULL },
+	{ "rejected", check_rejected, encode_rejected },
+	{ "explained", check_explained, encode_explained },
+	{ "explained-no", check_explained_no, encode_explained_no },
+	{ "drill-started", check_drill_started, encode_drill_started },
+	{ "drill-report", check_drill_report, encode_drill_report },
+	{ "metrics-text", check_metrics_text, encode_metrics_text },
 };
 
 /* Said here too, so that a changed word in the document is noticed. */
@@ -492,6 +995,16 @@ static const struct {
 	{ "bad-kind", ERR_UNSUPPORTED },
 	{ "bad-value-without-content", ERR_BAD_REQUEST },
 	{ "bad-no-index", ERR_BAD_REQUEST },
+	{ "bad-watch-without-ref", ERR_BAD_REQUEST },
+	{ "bad-watch-nothing", ERR_BAD_REQUEST },
+	{ "bad-position-length", ERR_BAD_REQUEST },
+	{ "bad-reject-two", ERR_BAD_REQUEST },
+	{ "bad-explain-empty-as", ERR_BAD_REQUEST },
+	{ "bad-drill-without-duration", ERR_BAD_REQUEST },
+	{ "bad-metrics-names", ERR_UNSUPPORTED },
+	{ "bad-event-without-position", ERR_BAD_REQUEST },
+	{ "bad-drill-read-served-and-failed", ERR_BAD_REQUEST },
+	{ "bad-explained-error", ERR_UNSUPPORTED },
 };
 
 /* --- reading the document ---------------------------------------------- */
@@ -638,13 +1151,116 @@ test_vectors_encode(void **state)
 	}
 }
 
-/* What a receiver of the frame makes of it. */
+/* What a receiver of a body of that type makes of it. */
+static int
+receive_refs(struct view body)
+{
+	struct msg_refs m;
+
+	return msg_refs_decode(body, &m);
+}
+
+static int
+receive_list(struct view body)
+{
+	struct msg_list m;
+
+	return msg_list_decode(body, &m);
+}
+
+static int
+receive_result(struct view body)
+{
+	struct msg_result m;
+
+	return msg_result_decode(body, &m);
+}
+
+static int
+receive_watch(struct view body)
+{
+	struct msg_watch m;
+
+	return msg_watch_decode(body, &m);
+}
+
+static int
+receive_reject(struct view body)
+{
+	struct msg_reject m;
+
+	return msg_reject_decode(body, &m);
+}
+
+static int
+receive_explain(struct view body)
+{
+	struct msg_explain m;
+
+	return msg_explain_decode(body, &m);
+}
+
+static int
+receive_drill(struct view body)
+{
+	struct msg_drill m;
+
+	return msg_drill_decode(body, &m);
+}
+
+static int
+receive_metrics(struct view body)
+{
+	struct msg_metrics m;
+
+	return msg_metrics_decode(body, &m);
+}
+
+static int
+receive_event(struct view body)
+{
+	struct msg_event m;
+
+	return msg_event_decode(body, &m);
+}
+
+static int
+receive_explained(struct view body)
+{
+	struct msg_explained m;
+
+	return msg_explained_decode(body, &m);
+}
+
+static int
+receive_drilled(struct view body)
+{
+	struct msg_drilled m;
+	struct msg_drill_read read;
+	int r;
+
+	r = msg_drilled_decode(body, &m);
+	return r != 0 ? r : msg_drill_read_next(&body, &read);
+}
+
+static int (*const receivers[UINT8_MAX])(struct view) = {
+	[FRAME_GET] = receive_refs,
+	[FRAME_LIST] = receive_list,
+	[FRAME_PURGE] = receive_refs,
+	[FRAME_RESULT] = receive_result,
+	[FRAME_WATCH] = receive_watch,
+	[FRAME_REJECT] = receive_reject,
+	[FRAME_EXPLAIN] = receive_explain,
+	[FRAME_DRILL] = receive_drill,
+	[FRAME_METRICS] = receive_metrics,
+	[FRAME_EVENT] = receive_event,
+	[FRAME_EXPLAINED] = receive_explained,
+	[FRAME_DRILLED] = receive_drilled,
+};
+
 static int
 receive(const struct vector *v)
 {
-	struct msg_refs refs;
-	struct msg_list list;
-	struct msg_result result;
 	struct frame f;
 	int r;
 
@@ -652,14 +1268,8 @@ receive(const struct vector *v)
 	if (r != 0)
 		return r;
 	assert_int_equal(f.total, v->len);
-	switch (f.type) {
-	case FRAME_LIST:
-		return msg_list_decode(f.body, &list);
-	case FRAME_RESULT:
-		return msg_result_decode(f.body, &result);
-	default:
-		return msg_refs_decode(f.body, &refs);
-	}
+	assert_non_null(receivers[f.type]);
+	return receivers[f.type](f.body);
 }
 
 static void
