@@ -14,6 +14,7 @@
 
 #include "err.h"
 #include "fake_time.h"
+#include "names.h"
 #include "seal.h"
 #include "state_load.h"
 #include "tempdir.h"
