@@ -17,6 +17,7 @@
 #include "fetch.h"
 #include "flood.h"
 #include "harden.h"
+#include "keys.h"
 #include "limit.h"
 #include "listener.h"
 #include "log.h"
@@ -48,7 +49,7 @@ struct agent {
 	char *path;
 	struct event_base *base;
 	struct signals *signals;
-	struct secmem key;	/* empty: upstream has it */
+	struct keys *keys;
 	struct upstream *upstream;
 	struct metrics metrics;
 	struct fetch *fetch;
@@ -103,35 +104,6 @@ agent_init_process(const struct settings *settings)
 
 /* --- the service --- */
 
-static bool
-agent_reload_key(void *arg)
-{
-	struct agent *a = arg;
-	struct secmem key = { NULL, 0 };
-	char why[AGENT_WHY];
-	bool other;
-
-	if (apikey_read(a->settings->api_key_file, &key, why,
-	    sizeof(why)) != 0) {
-		log_error("%s", why);
-		return false;
-	}
-	other = !secmem_equal(&key, &a->key);
-	if (other) {
-		log_notice("the API key has changed; using the new one");
-		secmem_free_bytes(&a->key);
-		if (secmem_copy(&a->key, secmem_bytes(&key), secmem_len(&key),
-		    SECMEM_LIBRARY) != 0)
-			other = false;
-		else
-			a->upstream->ops->set_key(a->upstream, &key);
-		if (other)
-			state_key_changed(a->state, &a->key, 1);
-	}
-	secmem_free_bytes(&key);
-	return other;
-}
-
 static void
 agent_tell_status(struct agent *a)
 {
@@ -155,6 +127,33 @@ agent_tell_ready(void *arg)
 		timer_set(a->tell_ready, AGENT_READY_RETRY_MS);
 }
 
+static bool
+agent_reload_key(void *arg)
+{
+	struct agent *a = arg;
+
+	keys_refused(a->keys);
+	return false; /* what comes of it, fetch is told */
+}
+
+static bool
+agent_key_pending(void *arg)
+{
+	const struct agent *a = arg;
+
+	return keys_pending(a->keys);
+}
+
+static void
+agent_key_taken(void *arg, bool dropped)
+{
+	struct agent *a = arg;
+
+	(void)dropped;
+	state_key_changed(a->state, keys_in_force(a->keys), 1);
+	agent_tell_status(a);
+}
+
 static void
 agent_state_changed(void *arg)
 {
@@ -165,6 +164,7 @@ agent_state_changed(void *arg)
 	switch (stats.state) {
 	case JOBS_OK:
 		log_notice("the service answers");
+		keys_service_back(a->keys);
 		break;
 	case JOBS_DOWN:
 		log_warning("the service cannot be reached; what is cached "
@@ -209,26 +209,22 @@ agent_build_upstream(struct agent *a)
 	const struct fetch_config cfg = setup_fetch(s);
 	const struct fetch_hooks hooks = {
 		.reload_key = agent_reload_key,
+		.key_pending = agent_key_pending,
 		.state_changed = agent_state_changed,
 		.wiped = agent_wiped,
 		.judging = agent_judging,
 		.arg = a,
 	};
-	struct secmem copy = { NULL, 0 };
-	char why[AGENT_WHY];
+	struct secmem key = { NULL, 0 };
 	struct now now;
 	int r;
 
-	r = apikey_read(s->api_key_file, &a->key, why, sizeof(why));
-	if (r != 0) {
-		log_error("%s", why);
+	if ((a->keys = keys_new(a->base, s->api_key_files)) == NULL)
+		return ERR_NOMEM;
+	if ((r = keys_load(a->keys, &key)) != 0)
 		return r;
-	}
-	r = secmem_copy(&copy, secmem_bytes(&a->key), secmem_len(&a->key),
-	    SECMEM_LIBRARY);
-	if (r == 0)
-		r = upstream_http_new(a->base, &http, &copy, &a->upstream);
-	secmem_free_bytes(&copy);
+	r = upstream_http_new(a->base, &http, &key, &a->upstream);
+	secmem_free_bytes(&key);
 	if (r != 0) {
 		log_error("cannot set up the connection to %s: %s", s->url,
 		    err_text(r));
@@ -237,27 +233,36 @@ agent_build_upstream(struct agent *a)
 	a->fetch = fetch_new(a->base, a->upstream, &cfg, &hooks, &a->metrics);
 	if (a->fetch == NULL)
 		return ERR_NOMEM;
+	keys_watch(a->keys, a->upstream, a->fetch, agent_key_taken, a);
 	clock_read(&now);
 	if (!cache_can_judge(fetch_cache(a->fetch), &now))
 		agent_judging(a, false);
 	return 0;
 }
 
+/* What was read with one of the keys is served with that one in force. */
 static int
 agent_build_state(struct agent *a)
 {
 	const struct settings *s = a->settings;
+	struct secmem keys[STATE_API_KEYS_MAX] = { { NULL, 0 } };
 	const struct state_config cfg = {
 		.file = s->state_file,
 		.key_file = s->state_key_file,
 		.url = s->url,
-		.api_keys = &a->key,
-		.napi_keys = 1,
+		.api_keys = keys,
+		.napi_keys = keys_all(a->keys, keys, STATE_API_KEYS_MAX),
 		.refresh_interval_ms = s->refresh_interval_ms,
 		.unauthorized_grace_ms = s->unauthorized_grace_ms,
 	};
-	int r = state_new(a->base, a->fetch, &cfg, &a->state);
+	size_t i, used;
+	int r;
 
+	r = state_new(a->base, a->fetch, &cfg, &a->state, &used);
+	if (r == 0 && used > 0)
+		r = keys_use(a->keys, &keys[used]);
+	for (i = 0; i < cfg.napi_keys; i++)
+		secmem_free_bytes(&keys[i]);
 	a->env.state = a->state;
 	return r;
 }
@@ -345,19 +350,6 @@ agent_warn_unavailable(const struct settings *s)
 	}
 }
 
-static int
-agent_check_key(void *arg, const struct settings *fresh, char *why,
-    size_t why_size)
-{
-	struct secmem key = { NULL, 0 };
-	int r;
-
-	(void)arg;
-	r = apikey_read(fresh->api_key_file, &key, why, why_size);
-	secmem_free_bytes(&key);
-	return r;
-}
-
 static void
 agent_reload(struct agent *a)
 {
@@ -367,8 +359,7 @@ agent_reload(struct agent *a)
 		.env = &a->env, .upstream = a->upstream, .conns = a->conns,
 		.audit = &a->audit, .listener = &a->listener,
 		.preload = &a->preload, .preloaded = agent_preloaded,
-		.check_key = agent_check_key, .read_key = agent_reload_key,
-		.arg = a,
+		.keys = a->keys, .arg = a,
 	};
 
 	notify_reloading();
@@ -510,6 +501,7 @@ agent_free(struct agent *a)
 	conns_free(a->conns);
 	limit_free(a->env.limit);
 	state_free(a->state);
+	keys_free(a->keys);
 	fetch_free(a->fetch);
 	if (a->upstream != NULL)
 		a->upstream->ops->free(a->upstream);
@@ -521,7 +513,6 @@ agent_free(struct agent *a)
 	signals_free(a->signals);
 	if (a->base != NULL)
 		event_base_free(a->base);
-	secmem_free_bytes(&a->key);
 	settings_free(a->settings);
 	free(a->path);
 	free(a);

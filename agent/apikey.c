@@ -101,3 +101,39 @@ apikey_read(const char *path, struct secmem *ret_key, char *why,
 	free(at.path);
 	return r;
 }
+
+void
+apikey_stamp(const char *path, struct apikey_stamp *ret_stamp)
+{
+	char why[1];
+	struct place at = {.why = why, .why_size = sizeof(why)};
+	struct stat st;
+
+	*ret_stamp = (struct apikey_stamp){.exists = false};
+	if (find(path, &at) != 0)
+		return;
+	if (stat(at.path, &st) == 0)
+		*ret_stamp = (struct apikey_stamp){
+			.exists = true,
+			.dev = st.st_dev,
+			.ino = st.st_ino,
+			.size = st.st_size,
+			.mtime = st.st_mtim,
+			.ctime = st.st_ctim,
+		};
+	free(at.path);
+}
+
+static bool
+same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool
+apikey_stamp_equal(const struct apikey_stamp *a, const struct apikey_stamp *b)
+{
+	return a->exists == b->exists && a->dev == b->dev &&
+	    a->ino == b->ino && a->size == b->size &&
+	    same_time(&a->mtime, &b->mtime) && same_time(&a->ctime, &b->ctime);
+}

@@ -5,7 +5,11 @@
 #ifndef AGENT_APIKEY_H
 #define AGENT_APIKEY_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#include <sys/types.h>
+#include <time.h>
 
 #include "secmem.h"
 
@@ -24,5 +28,24 @@
  */
 int apikey_read(const char *path, struct secmem *ret_key, char *why,
     size_t why_size);
+
+/* What tells that a file is another one, or was written. */
+struct apikey_stamp {
+	bool exists;
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec mtime;
+	struct timespec ctime;
+};
+
+/*
+ * As apikey_read() would find it now.  Symbolic links are followed, so one
+ * that is led elsewhere, as Kubernetes replaces mounted secrets, is another
+ * file.  No more than stat(2).
+ */
+void apikey_stamp(const char *path, struct apikey_stamp *ret_stamp);
+bool apikey_stamp_equal(const struct apikey_stamp *a,
+    const struct apikey_stamp *b);
 
 #endif /* AGENT_APIKEY_H */

@@ -176,6 +176,12 @@ write_file(struct audit *a, char *line, size_t len)
 }
 
 bool
+audit_is_off(const struct audit *a)
+{
+	return a->sink == AUDIT_OFF;
+}
+
+bool
 audit_wants_all(const struct audit *a)
 {
 	return a->sink == AUDIT_FILE;

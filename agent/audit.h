@@ -32,6 +32,8 @@ void audit_set_flood(struct audit *a, struct flood *f);
  * the journal would drop lines if a busy program's reads were all in it.
  */
 bool audit_wants_all(const struct audit *a);
+/* Is it off, so that nothing has to be made for it? */
+bool audit_is_off(const struct audit *a);
 
 /*
  * One line: peer, operation, reference, decision, rule or error name.

@@ -246,7 +246,7 @@ struct cache_entry *cache_parked(const struct cache *c);
 
 /*
  * When to refresh next what was confirmed now, on this host's phase: at most
- * interval_ms from now and not before an eighth of it, the same moment of each
+ * interval_ms from now and not before half of it, the same moment of each
  * interval for the same what on the same host, or up to a sixteenth of it
  * later.  rnd: 32 random bits.
  */
@@ -314,6 +314,14 @@ size_t cache_evict(struct cache *c, size_t want);
  */
 void cache_make_failed_due(struct cache *c, uint64_t spread_ms,
     uint64_t rnd, const struct now *now);
+
+/*
+ * The settings have changed: what is cached becomes due when it would be, had
+ * they been so before, but no later than it is now; what is late already is
+ * spread over a refresh interval.  Evicts what no longer fits.  rnd as above,
+ * one for all.
+ */
+void cache_retime(struct cache *c, uint64_t rnd, const struct now *now);
 
 /*
  * The next entry that wants a refresh now, or NULL.  It is taken off the due

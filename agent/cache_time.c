@@ -10,14 +10,12 @@
 /* First wait for a newer value than one that has expired; then it doubles. */
 #define CACHE_EXPIRED_RETRY_MS 5000
 #define CACHE_EXPIRED_DOUBLINGS 16
-/* Of the spread after a restore, in 2^-32 of it: the phase decides more. */
-#define CACHE_RESTORE_JITTER (1u << 28)
 /* Jitter of what has no phase: up to 1/8 earlier. */
 #define CACHE_JITTER_SHIFT 3
 /* Jitter of what has one: up to 1/16 of the interval earlier. */
 #define CACHE_PHASE_JITTER_SHIFT 4
 /* What was confirmed less than 1/8 before its moment waits for the next. */
-#define CACHE_PHASE_SKIP_SHIFT 3
+#define CACHE_PHASE_SKIP_SHIFT 1
 #define CACHE_PARKED_KEEP 1024u	/* places for those are not given back */
 
 /* --- wall time --- */
@@ -310,12 +308,13 @@ cache_next_phase(const struct cache *c, struct view what,
 		return now->boot_ms;
 	wait = cache_until_phase(c, what, interval_ms, now);
 	/*
-	 * Just confirmed, so not this moment: half an interval later, which
-	 * leaves a fleet that was confirmed together as spread out as its
-	 * phases are, and within interval.
+	 * Not sooner than half an interval after a confirmation: else half an
+	 * interval later, and on the phase the time after.  A fleet that was
+	 * confirmed together is then spread over half an interval, so that it
+	 * asks at most twice as often as ever.
 	 */
 	if (wait < interval_ms >> CACHE_PHASE_SKIP_SHIFT)
-		wait += interval_ms / 2;
+		wait += interval_ms >> CACHE_PHASE_SKIP_SHIFT;
 	wait += span ? rnd % span : 0;
 	return cache_after(now->boot_ms,
 	    wait < interval_ms ? wait : interval_ms);
@@ -368,8 +367,9 @@ cache_next_restored(const struct cache *c, const struct cache_entry *e,
 
 	if (age_ms >= interval || e->failures > 0 || e->expired)
 		return cache_after(now->boot_ms,
-		    cache_part(spread_ms, rnd % CACHE_RESTORE_JITTER ^
-		    (uint32_t)cache_phase_of(c, cache_phase_name(c, e))));
+		    cache_part(spread_ms - spread_ms / 16, (uint32_t)
+		    cache_phase_of(c, cache_phase_name(c, e))) +
+		    cache_part(spread_ms / 16, rnd));
 	wait = interval - age_ms;
 	if (e->version == 0) {
 		span = span ? rnd % span : 0;
@@ -479,6 +479,33 @@ cache_make_failed_due(struct cache *c, uint64_t spread_ms, uint64_t rnd,
 		if (e->due_slot != CACHE_NOT_IN_HEAP)
 			cache_set_due(c, e, now->boot_ms +
 			    (spread_ms ? x % spread_ms : 0));
+	}
+}
+
+void
+cache_retime(struct cache *c, uint64_t rnd, const struct now *now)
+{
+	struct cache_entry *e;
+	uint64_t due, x = rnd | 1;
+
+	if (c->stats.bytes > c->cfg.max_bytes)
+		(void)cache_evict(c, c->stats.bytes - c->cfg.max_bytes);
+	cache_latch_expired(c, now);
+	for (e = cache_at(c, c->oldest); e != NULL; e = cache_at(c, e->newer)) {
+		if (e->object == NULL)
+			continue;
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		cache_schedule_expiry(c, e, (uint32_t)x, now);
+		/* others have a time of their own: a failure's, an expiry's */
+		if (e->failures > 0 || e->expired || e->parked ||
+		    e->due_slot == CACHE_NOT_IN_HEAP)
+			continue;
+		due = cache_next_restored(c, e, cache_age(e, now),
+		    c->cfg.refresh_interval_ms, (uint32_t)(x >> 32), now);
+		if (due < cache_due_boot_ms(c, e))
+			cache_set_due(c, e, due);
 	}
 }
 

@@ -74,6 +74,7 @@ struct conns {
 	bool turning;
 	unsigned int turns;
 	bool sweeping;
+	bool quick_peers;	/* peer_new_quick() will do */
 	unsigned int count;
 	unsigned int max;
 };
@@ -653,7 +654,9 @@ conns_accept(void *arg, int fd)
 		conns_turn_away(cs, fd);
 		return;
 	}
-	peer = peer_new(fd);
+	peer = cs->quick_peers ? peer_new_quick(fd) : peer_new(fd);
+	if (peer != NULL && peer_asks_socket(peer))
+		cs->quick_peers = true;
 	if (peer != NULL && conns_user_has_enough(cs, peer_uid(peer))) {
 		peer_free(peer);
 		conns_turn_away(cs, fd);

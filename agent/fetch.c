@@ -40,6 +40,7 @@ static uint64_t fetch_batch_retry_ms(void *arg, const struct cache_entry *e,
     int error, const struct now *now);
 static void fetch_settled(void *arg, const struct now *now);
 static bool fetch_reload_key(void *arg);
+static bool fetch_key_pending(void *arg);
 static void fetch_event(void *arg, const struct cache_entry *e,
     enum cache_event ev);
 static void fetch_state_changed(void *arg);
@@ -54,6 +55,7 @@ fetch_new(struct event_base *base, struct upstream *up,
 {
 	struct jobs_hooks job_hooks = {
 		.reload_key = fetch_reload_key,
+		.key_pending = fetch_key_pending,
 		.state_changed = fetch_state_changed,
 		.heard = fetch_heard,
 	};
@@ -133,14 +135,34 @@ fetch_free(struct fetch *f)
 	free(f);
 }
 
+/* While the key is refused: another end of the grace that has begun. */
+static void
+fetch_move_grace(struct fetch *f, uint64_t before_ms, const struct now *now)
+{
+	if (!f->unauthorized || f->grace_until_boot_ms <= now->boot_ms)
+		return;
+	f->grace_until_boot_ms = f->grace_until_boot_ms - before_ms +
+	    f->cfg.unauthorized_grace_ms;
+	timer_set(f->grace, f->grace_until_boot_ms > now->boot_ms
+	    ? f->grace_until_boot_ms - now->boot_ms : 0);
+}
+
 void
 fetch_configure(struct fetch *f, const struct fetch_config *cfg)
 {
+	uint64_t grace_ms = f->cfg.unauthorized_grace_ms;
+	struct now now;
+
+	clock_read(&now);
 	f->cfg = *cfg;
+	fetch_move_grace(f, grace_ms, &now);
 	cache_configure(f->cache, &cfg->cache);
 	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms,
 	    cfg->cache.refresh_lead_ms);
 	jobs_set_max_in_flight(f->jobs, cfg->max_in_flight);
+	cache_retime(f->cache, (uint64_t)hash_random() << 32 | hash_random(),
+	    &now);
+	fetch_schedule(f, &now);
 }
 
 struct cache *
@@ -547,6 +569,7 @@ fetch_step(struct fetch *f, struct lookup *lk, const struct now *now,
 
 	step = lookup_next(lk, &in, now, result, &e);
 	if (lk->renew_behind && !lk->only_if_cached &&
+	    now->boot_ms >= f->names_quiet_until_boot_ms &&
 	    now->boot_ms - names_tried(f->names, lk->kind) >=
 	    f->cfg.cache.negative_ttl_ms)
 		(void)names_renew(f->names, lk->kind, JOB_REFRESH, now);
@@ -747,6 +770,12 @@ fetch_restored(struct fetch *f)
 	struct now now;
 
 	clock_read(&now);
+	/*
+	 * What was restored is due within an interval, and brings the listing;
+	 * readers, who all come at once after a start, are not to bring it.
+	 */
+	f->names_quiet_until_boot_ms = now.boot_ms +
+	    f->cfg.cache.refresh_interval_ms;
 	fetch_schedule(f, &now);
 }
 
@@ -774,8 +803,32 @@ fetch_is_offline(const struct fetch *f)
 void
 fetch_key_changed(struct fetch *f)
 {
+	struct now now;
+
+	clock_read(&now);
+	/* a refusal of the old one says nothing about the new one */
+	timer_stop(f->grace);
+	f->unauthorized = false;
 	jobs_key_changed(f->jobs);
 	revalidate_key_changed(f->revalidate);
+	cache_make_failed_due(f->cache, FETCH_RECOVERY_SPREAD_MS,
+	    hash_random(), &now);
+	fetch_schedule(f, &now);
+}
+
+void
+fetch_key_settled(struct fetch *f)
+{
+	jobs_key_settled(f->jobs);
+}
+
+static bool
+fetch_key_pending(void *arg)
+{
+	struct fetch *f = arg;
+
+	return f->hooks.key_pending != NULL &&
+	    f->hooks.key_pending(f->hooks.arg);
 }
 
 static bool

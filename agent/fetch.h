@@ -37,6 +37,7 @@ struct fetch_config {
 
 struct fetch_hooks {
 	bool (*reload_key)(void *arg);	/* as in struct jobs_hooks */
+	bool (*key_pending)(void *arg);	/* likewise; may be NULL */
 	void (*state_changed)(void *arg);
 	void (*wiped)(void *arg); /* unauthorized-grace is over */
 	/* whether it can be told what has expired changed; may be NULL */
@@ -179,6 +180,8 @@ bool fetch_is_offline(const struct fetch *f);
 
 /* Another API key is in force: what was refused for the old one is asked again. */
 void fetch_key_changed(struct fetch *f);
+/* Or the one in force stays: what key_pending() had wait is refused. */
+void fetch_key_settled(struct fetch *f);
 
 /* How values are refreshed, and why so: revalidate_mode(). */
 const char *fetch_revalidation(const struct fetch *f);

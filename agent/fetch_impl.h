@@ -53,6 +53,8 @@ struct fetch {
 	struct timer *grace;
 	struct walltimer *wall;
 	uint64_t grace_until_boot_ms; /* while unauthorized */
+	uint64_t names_quiet_until_boot_ms; /* a listing that is old but there
+				 * is not renewed for readers */
 	bool unauthorized;
 	bool can_judge;		/* expiry; as was told last */
 	bool offline;

@@ -1,94 +1,19 @@
 #include "config.h"
 
-#include "jobs.h"
+#include "jobs_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <sys/queue.h>
-
-#include "backoff.h"
-#include "budget.h"
-#include "clock.h"
 #include "err.h"
 #include "hash.h"
-#include "msg.h"
 #include "timers.h"
 
 #define JOBS_ATTEMPTS 3		/* while a caller waits */
 #define JOBS_RETRY_BASE_MS 100
 #define JOBS_RETRY_MAX_MS 1000
-#define JOBS_HOLD_DEFAULT_MS 1000 /* a 429 that does not say how long */
-#define JOBS_HOLD_SPREAD 4	/* what is due waits up to 1/4 longer */
 #define JOBS_LINGERING_MAX 4	/* given up as probes, but left to run */
-
-const unsigned int jobs_latency_ms[JOBS_LATENCIES - 1] = {
-	5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000,
-};
-
-enum job_state {
-	JOB_QUEUED,
-	JOB_RUNNING,
-	JOB_BACKING_OFF,
-	JOB_REFUSED,		/* about to fail without having been sent */
-	JOB_DONE,
-};
-
-TAILQ_HEAD(job_list, job);
-
-/* One transfer of a job. */
-struct job_call {
-	struct job *job;
-	struct upstream_call *call; /* NULL: not under way */
-	uint64_t sent_boot_ms;
-};
-
-struct job {
-	TAILQ_ENTRY(job) link;
-	struct jobs *js;
-	enum job_state state;
-	enum job_waited waited;
-	bool probe;		/* sent while the breaker was open */
-	bool lingering;		/* was a probe; its owner has its answer */
-	enum job_waited sent_as; /* waited, when it was sent */
-	unsigned int key;	/* generation of the API key it went with */
-	uint64_t sent;
-	struct upstream_request req; /* id points to id_copy */
-	struct job_call calls[2]; /* the second: see job_hedge() */
-	struct timer *retry;	/* made when first needed */
-	struct backoff backoff;
-	job_cb *cb;
-	void *arg;
-	char id_copy[MSG_ID_MAX];
-};
-
-struct jobs {
-	struct event_base *base;
-	struct upstream *up;
-	struct timer *pump;
-	struct timer *patience;	/* with the probe */
-	struct job *probing;	/* the probe under way */
-	struct jobs_hooks hooks;
-	struct breaker breaker;
-	struct budget budget;
-	uint64_t due_held_boot_ms; /* until then only what callers wait for */
-	struct job_list queued[JOB_LEVELS]; /* by who waits, in order of coming */
-	struct job_list rest;	/* running or backing off */
-	struct job_list refused;
-	unsigned int max_in_flight;
-	unsigned int flying[JOB_LEVELS]; /* under way, by what they were sent as */
-	unsigned int key;
-	uint64_t counter;
-	struct upstream_request suspect; /* what failed last */
-	char suspect_id[MSG_ID_MAX];	/* its id */
-	bool has_suspect;
-	bool offline;		/* a drill: nothing is sent */
-	bool suspect_alone;	/* others were answered since it failed */
-	int down_error;		/* why the breaker is open */
-	char down_message[UPSTREAM_MESSAGE_MAX];
-	struct jobs_stats stats;
-};
 
 static void jobs_pump_cb(void *arg);
 static void jobs_patience_cb(void *arg);
@@ -381,162 +306,7 @@ job_finish(struct job *job, struct upstream_answer *answer)
 	job_free(job);
 }
 
-/* --- what an answer means for the service as a whole --- */
-
-static void
-jobs_set_state(struct jobs *js, enum jobs_state state)
-{
-	if (js->stats.state == state)
-		return;
-	js->stats.state = state;
-	js->hooks.state_changed(js->hooks.arg);
-}
-
-static bool
-job_is_suspect(const struct job *job)
-{
-	const struct jobs *js = job->js;
-
-	return js->has_suspect && job->req.op == js->suspect.op &&
-	    job->req.id.len == js->suspect.id.len &&
-	    memcmp(job->id_copy, js->suspect_id, job->req.id.len) == 0;
-}
-
-/*
- * One thing that the service fails at, alone, must not stand for the whole, or
- * who asks for it keeps all the others from being refreshed.  It is remembered
- * (whatever version or form of it failed), so that another is the next probe;
- * and once another was answered, its failures say nothing about the service.
- */
-static void
-jobs_suspect(struct jobs *js, const struct job *job)
-{
-	if (job_is_suspect(job))
-		return;
-	js->has_suspect = true;
-	js->suspect_alone = false;
-	js->suspect = job->req;
-	memcpy(js->suspect_id, job->id_copy, job->req.id.len);
-}
-
-static void
-jobs_note_failure(struct jobs *js, const struct job *job,
-    const struct upstream_answer *answer, uint64_t now_boot_ms)
-{
-	bool unauthorized = answer->error == ERR_UNAUTHORIZED;
-
-	if (answer->status >= 500 && js->suspect_alone &&
-	    job_is_suspect(job)) {
-		if (job->probe)
-			breaker_abandoned(&js->breaker, now_boot_ms);
-		return;
-	}
-	jobs_suspect(js, job);
-	/* what was sent before the probe, or given up as one, says nothing new */
-	if (js->breaker.state != BREAKER_CLOSED && !job->probe && !unauthorized)
-		return;
-	js->down_error = answer->error;
-	(void)snprintf(js->down_message, sizeof(js->down_message), "%s",
-	    answer->message);
-	if (unauthorized) {
-		/* definite, so no further tries but probes, which re-read the key */
-		breaker_trip(&js->breaker, now_boot_ms);
-		jobs_set_state(js, JOBS_UNAUTHORIZED);
-	} else if (breaker_failed(&js->breaker, now_boot_ms)) {
-		jobs_set_state(js, JOBS_DOWN);
-	}
-}
-
-static void
-jobs_note_held(struct jobs *js, const struct upstream_answer *answer,
-    uint64_t now_boot_ms)
-{
-	/* what callers wait for is held only where the service says so */
-	uint64_t *until = answer->retry_after_ms != 0
-	    ? &js->stats.held_until_boot_ms : &js->due_held_boot_ms;
-	uint64_t wait = answer->retry_after_ms != 0
-	    ? answer->retry_after_ms : JOBS_HOLD_DEFAULT_MS;
-
-	if (now_boot_ms + wait > *until)
-		*until = now_boot_ms + wait;
-	/* all who share the key were told the same: not all at once then */
-	wait += hash_random() % (wait / JOBS_HOLD_SPREAD + 1);
-	if (now_boot_ms + wait > js->due_held_boot_ms)
-		js->due_held_boot_ms = now_boot_ms + wait;
-}
-
-static enum jobs_outcome
-jobs_outcome(const struct upstream_answer *answer)
-{
-	if (answer->error == 0)
-		return JOBS_OUTCOME_OK;
-	if (answer->status == 429)
-		return JOBS_OUTCOME_RATE_LIMITED;
-	if (answer->error == ERR_UNAUTHORIZED)
-		return JOBS_OUTCOME_UNAUTHORIZED;
-	if (answer->error == ERR_UPSTREAM_UNAVAILABLE)
-		return JOBS_OUTCOME_UNAVAILABLE;
-	if (answer->gone || answer->forbidden)
-		return JOBS_OUTCOME_REFUSED;
-	return JOBS_OUTCOME_ERROR;
-}
-
-/* For the figures, the budget and the clock. */
-static void
-jobs_count(struct jobs *js, uint64_t took,
-    const struct upstream_answer *answer, const struct now *now)
-{
-	size_t i = 0;
-
-	js->stats.outcomes[jobs_outcome(answer)]++;
-	if (answer->status != 0) {
-		while (i < JOBS_LATENCIES - 1 && took > jobs_latency_ms[i])
-			i++;
-		js->stats.latencies[i]++;
-		js->stats.latency_sum_ms += took;
-	}
-	budget_told(&js->budget, &answer->rate, hash_random(),
-	    now->boot_ms);
-	if (answer->status == 429)
-		budget_refused(&js->budget, now->boot_ms);
-	if (answer->date_ms > 0 && js->hooks.heard != NULL)
-		js->hooks.heard(js->hooks.arg, answer->date_ms);
-}
-
-static void
-jobs_note(struct jobs *js, const struct job *job,
-    const struct upstream_answer *answer, const struct now *now)
-{
-	if (answer->error == ERR_UPSTREAM_UNAVAILABLE ||
-	    answer->error == ERR_UNAUTHORIZED)
-		js->stats.failed++;
-	if (answer->status == 429) {
-		/* it lives, but wants to be left alone */
-		jobs_note_held(js, answer, now->boot_ms);
-		if (job->probe)
-			breaker_abandoned(&js->breaker, now->boot_ms);
-		return;
-	}
-	if (answer->status == 503 && answer->retry_after_ms != 0)
-		jobs_note_held(js, answer, now->boot_ms);
-	if (answer->error == ERR_UPSTREAM_UNAVAILABLE ||
-	    answer->error == ERR_UNAUTHORIZED) {
-		jobs_note_failure(js, job, answer, now->boot_ms);
-		return;
-	}
-	if (answer->error == ERR_NOMEM) {
-		if (job->probe)
-			breaker_abandoned(&js->breaker, now->boot_ms);
-		return;
-	}
-	if (job_is_suspect(job))
-		js->has_suspect = false;
-	else
-		js->suspect_alone = true;
-	js->stats.last_success_boot_ms = now->boot_ms;
-	(void)breaker_succeeded(&js->breaker);
-	jobs_set_state(js, JOBS_OK);
-}
+/* --- what comes of it --- */
 
 static void
 job_retry_cb(void *arg)
@@ -566,6 +336,46 @@ job_again(struct job *job, uint64_t wait_ms)
 }
 
 /*
+ * It was refused, and another key is being tried: wait for what comes of it.
+ * False if there is none.
+ */
+static bool
+job_await_key(struct job *job)
+{
+	struct jobs *js = job->js;
+	struct now now;
+
+	if (js->hooks.key_pending == NULL ||
+	    !js->hooks.key_pending(js->hooks.arg))
+		return false;
+	if (job->probe) {
+		clock_read(&now);
+		breaker_abandoned(&js->breaker, now.boot_ms);
+		job->probe = false;
+	}
+	job->awaits_key = true;
+	job->state = JOB_BACKING_OFF;
+	TAILQ_INSERT_TAIL(&js->rest, job, link);
+	return true;
+}
+
+/* The first that waits for a key, waiting no longer; NULL if there is none. */
+static struct job *
+jobs_take_awaiting(struct jobs *js)
+{
+	struct job *job;
+
+	TAILQ_FOREACH(job, &js->rest, link) {
+		if (!job->awaits_key)
+			continue;
+		TAILQ_REMOVE(&js->rest, job, link);
+		job->awaits_key = false;
+		return job;
+	}
+	return NULL;
+}
+
+/*
  * A new key, in the file or already in use, deserves another try.  A refusal
  * counts as one only for the key that is in use now.
  */
@@ -578,7 +388,7 @@ job_try_other_key(struct job *job)
 		if (js->stats.state == JOBS_UNAUTHORIZED && !job->probe)
 			return false;
 		if (!js->hooks.reload_key(js->hooks.arg))
-			return false;
+			return job_await_key(job);
 		js->key++;
 	}
 	if (job->probe)
@@ -917,12 +727,38 @@ jobs_set_offline(struct jobs *js, bool offline)
 void
 jobs_key_changed(struct jobs *js)
 {
+	struct job *job;
+
 	js->key++;
 	budget_forget(&js->budget);
 	js->stats.held_until_boot_ms = js->due_held_boot_ms = 0;
-	if (js->stats.state == JOBS_UNAUTHORIZED)
+	if (js->stats.state == JOBS_UNAUTHORIZED) {
 		breaker_init(&js->breaker);
+		jobs_set_state(js, JOBS_UNKNOWN);
+	}
+	while ((job = jobs_take_awaiting(js)) != NULL)
+		job_enqueue(job);
 	timer_set(js->pump, 0);
+}
+
+void
+jobs_key_settled(struct jobs *js)
+{
+	struct upstream_answer answer;
+	struct job *job;
+	struct now now;
+
+	clock_read(&now);
+	while ((job = jobs_take_awaiting(js)) != NULL) {
+		answer = (struct upstream_answer){
+			.error = ERR_UNAUTHORIZED, .status = 401,
+			.date_ms = MSG_NO_TIME,
+			.message = "the service refuses the agent's API key "
+			    "(HTTP 401)",
+		};
+		jobs_note(js, job, &answer, &now);
+		job_finish(job, &answer);
+	}
 }
 
 uint64_t

@@ -41,6 +41,12 @@ struct jobs_hooks {
 	 * another one, and it was given to upstream.
 	 */
 	bool (*reload_key)(void *arg);
+	/*
+	 * After reload_key said no: is another key being tried, so that the
+	 * refusal need not be the last word?  Then what was refused waits for
+	 * jobs_key_changed() or jobs_key_settled().  NULL: never.
+	 */
+	bool (*key_pending)(void *arg);
 	/* The service went away, came back, or refuses the key. */
 	void (*state_changed)(void *arg);
 	/* the service's clock (wall ms), as an answer told it; may be NULL */
@@ -155,6 +161,8 @@ void jobs_set_offline(struct jobs *js, bool offline);
 
 /* Another API key is in force: a refusal of the old one means nothing now. */
 void jobs_key_changed(struct jobs *js);
+/* No other key came of it: what waited for one is refused. */
+void jobs_key_settled(struct jobs *js);
 
 void jobs_get_stats(const struct jobs *js, struct jobs_stats *ret_stats);
 

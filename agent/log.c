@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,6 +35,7 @@ static const struct {
 /* The one mutable global that the style guide allows. */
 static enum log_level max_level = LOG_LEVEL_INFO;
 static bool to_journal;
+static mode_t stderr_type;	/* S_IFMT of standard error; 0: not known */
 static uint64_t dropped;	/* lines, since the last one that was written */
 
 /*
@@ -47,11 +49,13 @@ log_init(void)
 	unsigned long long dev;
 	unsigned long long ino;
 	char rest;
-	struct stat st;
+	struct stat st = {.st_mode = 0};
 
-	to_journal = text != NULL &&
+	(void)fstat(STDERR_FILENO, &st);
+	stderr_type = st.st_mode & S_IFMT;
+	to_journal = text != NULL && stderr_type != 0 &&
 	    sscanf(text, "%llu:%llu%c", &dev, &ino, &rest) == 2 &&
-	    fstat(STDERR_FILENO, &st) == 0 && st.st_dev == (dev_t)dev &&
+	    st.st_dev == (dev_t)dev &&
 	    st.st_ino == (ino_t)ino;
 }
 
@@ -104,10 +108,10 @@ prefix(enum log_level level, char *line, size_t size)
 }
 
 /*
- * Where standard error is a pipe or a socket that nobody reads, write(2) would
- * stop the daemon.  O_NONBLOCK would be set for all who share it, so it is
- * asked first: a pipe that is writable has room for PIPE_BUF bytes, which a
- * line is shorter than, and a socket for a quarter of its buffer.
+ * Where standard error is a pipe that nobody reads, write(2) would stop the
+ * daemon.  O_NONBLOCK would be set for all who share it, so it is asked first:
+ * a pipe that is writable has room for PIPE_BUF bytes, which a line is shorter
+ * than.
  */
 static bool
 has_room(void)
@@ -115,6 +119,8 @@ has_room(void)
 	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
 	int n;
 
+	if (stderr_type == S_IFREG)
+		return true;
 	do {
 		n = poll(&p, 1, 0);
 	} while (n < 0 && errno == EINTR);
@@ -125,6 +131,15 @@ has_room(void)
 static bool
 write_whole(const char *line, size_t len)
 {
+	ssize_t n;
+
+	if (stderr_type == S_IFSOCK) {
+		do {
+			n = send(STDERR_FILENO, line, len,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
+		} while (n < 0 && errno == EINTR);
+		return n >= 0 || (errno != EAGAIN && errno != ENOBUFS);
+	}
 	if (!has_room())
 		return false;
 	while (write(STDERR_FILENO, line, len) < 0 && errno == EINTR)

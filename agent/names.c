@@ -25,6 +25,7 @@ struct names_kind {
 	uint64_t next_sent;
 	uint64_t page_asked_boot_ms;
 	unsigned int page;
+	bool again;		/* what came of it is void: from page 1 */
 	bool for_names;		/* not only for what rows tell of values */
 	enum job_waited waited;
 };
@@ -146,6 +147,9 @@ names_forget(struct names *n, enum ref_kind kind)
 
 	listing_unref(k->listing);
 	k->listing = NULL;
+	if (k->job != NULL)
+		job_restart(k->job);
+	k->again = k->next != NULL && k->page > 1;
 }
 
 /* The renewal has ended: keep it or drop it, then tell. */
@@ -168,6 +172,21 @@ names_end(struct names_kind *k, const struct upstream_answer *answer)
 
 static int names_ask_page(struct names_kind *k);
 
+/* The pages so far are void.  Returns 0 or ERR_NOMEM. */
+static int
+names_ask_again(struct names_kind *k)
+{
+	struct listing *next = listing_new();
+
+	k->again = false;
+	if (next == NULL)
+		return ERR_NOMEM;
+	listing_unref(k->next);
+	k->next = next;
+	k->page = 1;
+	return names_ask_page(k);
+}
+
 /* has_more alone would let a confused service keep us for ever. */
 static bool
 names_has_more(const struct names_kind *k, const struct upstream_page *page,
@@ -188,6 +207,14 @@ names_answer_cb(void *arg, struct job *job, struct upstream_answer *answer)
 	if (k->page == 1)
 		k->next_sent = job_sent(job);
 	k->job = NULL;
+	if (k->again) {
+		if (page != NULL)
+			upstream_page_free(page);
+		answer->page = NULL;
+		if ((answer->error = names_ask_again(k)) != 0)
+			names_end(k, answer);
+		return;
+	}
 	if (answer->error == 0) {
 		wanted = k->owner->page_cb(k->owner->arg, k->kind, page,
 		    k->page_asked_boot_ms);

@@ -68,7 +68,10 @@ bool names_renewing(const struct names *n, enum ref_kind kind);
 void names_restore(struct names *n, enum ref_kind kind, struct listing *l,
     uint64_t age_ms, const struct now *now);
 
-/* Forget the listing: something was written. */
+/*
+ * Forget the listing: something was written, or it is another tenant's.  One
+ * under way is begun again.
+ */
 void names_forget(struct names *n, enum ref_kind kind);
 
 #endif /* AGENT_NAMES_H */

@@ -21,6 +21,7 @@
 #define SO_PEERPIDFD 77
 #endif
 
+#define GROUPS_FEW 32		/* most users are in fewer */
 #define CGROUP_MAX 8192		/* bytes of /proc/PID/cgroup */
 #define STATUS_MAX 1024		/* of /proc/PID/status, as far as Uid: */
 
@@ -60,12 +61,17 @@ alloc(size_t ngroups)
 static struct peer *
 new_with_groups(int fd)
 {
+	gid_t few[GROUPS_FEW];
+	socklen_t len = sizeof(few);
 	struct peer *p;
-	socklen_t len = 0;
 
-	/* no memory to write to: the kernel says how much it wants */
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) == 0)
-		return alloc(0);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, few, &len) == 0) {
+		p = alloc(len / sizeof(gid_t));
+		if (p != NULL)
+			memcpy(p->groups, few, p->ngroups * sizeof(few[0]));
+		return p;
+	}
+	/* they do not fit: len is what they take */
 	if (errno != ERANGE)
 		return NULL;
 	p = alloc(len / sizeof(gid_t));
@@ -102,8 +108,8 @@ open_pidfd(struct peer *p, int fd)
 		p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
 }
 
-struct peer *
-peer_new(int fd)
+static struct peer *
+new_by_credentials(int fd)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
@@ -118,8 +124,35 @@ peer_new(int fd)
 	p->uid = cred.uid;
 	p->gid = cred.gid;
 	p->pid = cred.pid;
-	open_pidfd(p, fd);
 	return p;
+}
+
+struct peer *
+peer_new(int fd)
+{
+	struct peer *p = new_by_credentials(fd);
+
+	if (p != NULL)
+		open_pidfd(p, fd);
+	return p;
+}
+
+struct peer *
+peer_new_quick(int fd)
+{
+	struct peer *p = new_by_credentials(fd);
+
+	if (p != NULL) {
+		p->fd = fd;
+		p->sure = true;
+	}
+	return p;
+}
+
+bool
+peer_asks_socket(const struct peer *p)
+{
+	return p->sure;
 }
 
 struct peer *

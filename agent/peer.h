@@ -24,6 +24,18 @@ struct peer;
 struct peer *peer_new(int fd);
 
 /*
+ * The same with less work for each connection, where peer_asks_socket() is true
+ * of another peer of such a socket.
+ */
+struct peer *peer_new_quick(int fd);
+
+/*
+ * Can the kernel say whenever it is asked which process connected the socket?
+ * (Linux 6.5.)  Else a pidfd has to be had as early as can be.
+ */
+bool peer_asks_socket(const struct peer *p);
+
+/*
  * Somebody who is not at a socket: for tests and for `--as`.  groups: copied;
  * unit and exe may be NULL (unknown).
  */

@@ -13,6 +13,7 @@
 #include "conn.h"
 #include "err.h"
 #include "harden.h"
+#include "keys.h"
 #include "limit.h"
 #include "log.h"
 #include "preload.h"
@@ -138,8 +139,6 @@ reload_keep_upstream(struct settings *fresh, const struct settings *old)
 	fresh->max_in_flight = old->max_in_flight;
 	fresh->max_response = old->max_response;
 	if ((r = reload_keep_text(&fresh->url, old->url)) != 0 ||
-	    (r = reload_keep_text(&fresh->api_key_file,
-	    old->api_key_file)) != 0 ||
 	    (r = reload_keep_text(&fresh->ca_file, old->ca_file)) != 0 ||
 	    (r = reload_keep_text(&fresh->pinned_public_key,
 	    old->pinned_public_key)) != 0)
@@ -169,6 +168,23 @@ static bool
 reload_same_socket(const struct settings *a, const struct settings *b)
 {
 	return strcmp(a->socket, b->socket) == 0;
+}
+
+/* The snapshot of this cache stays where it is looked for at the next start. */
+static int
+reload_keep_state(struct reload *rl, struct settings *fresh,
+    const struct settings *old)
+{
+	int r;
+
+	if (reload_same_text(fresh->state_file, old->state_file) &&
+	    reload_same_text(fresh->state_key_file, old->state_key_file))
+		return 0;
+	reload_note(rl, "state-file= or state-key-file= has changed: that "
+	    "takes a restart");
+	r = reload_keep_text(&fresh->state_file, old->state_file);
+	return r != 0 ? r : reload_keep_text(&fresh->state_key_file,
+	    old->state_key_file);
 }
 
 static int
@@ -203,6 +219,8 @@ reload_find_fixed(struct reload *rl, struct reload_next *next)
 		if (r == 0)
 			r = reload_keep_socket(fresh, old);
 	}
+	if (r == 0)
+		r = reload_keep_state(rl, fresh, old);
 	return r;
 }
 
@@ -269,8 +287,8 @@ reload_prepare(struct reload *rl, struct reload_next *next)
 	char why[300];
 	int r;
 
-	if (!next->upstream_stays && (r = rl->check_key(rl->arg, fresh, rl->why,
-	    sizeof(rl->why))) != 0)
+	if (!next->upstream_stays && (r = keys_check(fresh->api_key_files,
+	    rl->why, sizeof(rl->why))) != 0)
 		return r;
 	next->audit = audit_new(fresh->audit_log, why, sizeof(why));
 	if (next->audit == NULL) {
@@ -338,8 +356,9 @@ reload_switch(struct reload *rl, struct reload_next *next)
 		harden_descriptors(fresh->max_connections);
 	conns_set_max(rl->conns, harden_connections(fresh->max_connections));
 	fetch_configure(rl->env->fetch, &cfg);
-	if (!next->upstream_stays)
-		(void)rl->read_key(rl->arg);
+	if (!next->upstream_stays &&
+	    keys_reload(rl->keys, fresh->api_key_files) != 0)
+		log_error("out of memory: api-key-file= stays as it was");
 	preload_release(*rl->preload, next->preload);
 	preload_start(next->preload);
 	preload_free(*rl->preload);

@@ -13,6 +13,7 @@
 #include "session.h"
 
 struct conns;
+struct keys;
 struct listener;
 struct preload;
 struct upstream;
@@ -38,12 +39,8 @@ struct reload {
 	struct listener **listener;
 	struct preload **preload;
 	void (*preloaded)(void *arg, const char *missing);
-	/* Can the key of these settings be had?  Else a sentence in why. */
-	int (*check_key)(void *arg, const struct settings *fresh, char *why,
-	    size_t why_size);
-	/* The settings are in force: read the key again. */
-	bool (*read_key)(void *arg);
-	void *arg;
+	void *arg;		/* preloaded's */
+	struct keys *keys;
 	char why[RELOAD_WHY];	/* out: why it failed, or what of it takes a
 				 * restart; "" if nothing */
 };

@@ -36,7 +36,8 @@ struct settings {
 	char *audit_log;	/* "journal", "off" or a path */
 	/* [upstream] */
 	char *url;
-	char *api_key_file;	/* NULL: the places of the contract */
+	char **api_key_files;	/* NULL-terminated; NULL: the places of the
+				 * contract */
 	char *ca_file;
 	char *pinned_public_key;
 	char *proxy;

@@ -289,9 +289,22 @@ check_preload_item(const char *item, char *why, size_t why_size)
 	    bad(why, why_size, "\"%s\": %s", shown, reason);
 }
 
-int
-settings_check_preload(const char *value, char ***ret_list, size_t *ret_n,
-    char *why, size_t why_size)
+static int
+check_path_item(const char *item, char *why, size_t why_size)
+{
+	if (item[0] == '\0')
+		return bad(why, why_size,
+		    "there is nothing between two commas");
+	if (item[0] != '/')
+		return bad(why, why_size,
+		    "write absolute paths: the agent runs in /");
+	return 0;
+}
+
+/* Items between commas, without the blanks around them. */
+static int
+check_list(const char *value, settings_check_fn *check_item,
+    char ***ret_list, size_t *ret_n, char *why, size_t why_size)
 {
 	const char *p = value;
 	char **list;
@@ -318,10 +331,26 @@ settings_check_preload(const char *value, char ***ret_list, size_t *ret_n,
 		len = strlen(list[*ret_n]);
 		while (len > 0 && strchr(" \t", list[*ret_n][len - 1]) != NULL)
 			list[*ret_n][--len] = '\0';
-		r = check_preload_item(list[(*ret_n)++], why, why_size);
+		r = check_item(list[(*ret_n)++], why, why_size);
 		if (r != 0 || p[next] == '\0')
 			return r;
 	}
+}
+
+int
+settings_check_preload(const char *value, char ***ret_list, size_t *ret_n,
+    char *why, size_t why_size)
+{
+	return check_list(value, check_preload_item, ret_list, ret_n, why,
+	    why_size);
+}
+
+int
+settings_check_paths(const char *value, char ***ret_list, size_t *ret_n,
+    char *why, size_t why_size)
+{
+	return check_list(value, check_path_item, ret_list, ret_n, why,
+	    why_size);
 }
 
 static int

@@ -29,6 +29,10 @@ settings_check_fn settings_check_listen;
 int settings_check_preload(const char *value, char ***ret_list,
     size_t *ret_n, char *why, size_t why_size);
 
+/* A list of absolute paths; otherwise likewise. */
+int settings_check_paths(const char *value, char ***ret_list,
+    size_t *ret_n, char *why, size_t why_size);
+
 /*
  * One NAME=REFERENCE of [credential "UNIT-GLOB"]: would the manager's address
  * fit, is the reference one?  May return ERR_NOMEM.

@@ -41,8 +41,8 @@ const struct settings_key settings_keys[] = {
 	false},
     {"upstream", "url", settings_value_url, AT(url), 0, 0,
 	"https://api.quantumapi.eu/api/v1", false},
-    {"upstream", "api-key-file", settings_value_path, AT(api_key_file), 0, 0,
-	"", false},
+    {"upstream", "api-key-file", settings_value_paths, AT(api_key_files), 0,
+	8, "", false},
     {"upstream", "ca-file", settings_value_path, AT(ca_file), 0, 0, "", false},
     {"upstream", "pinned-public-key", settings_value_pin, AT(pinned_public_key),
 	0, 0, "", false},
@@ -89,6 +89,7 @@ static bool
 is_string(const struct settings_key *key)
 {
 	return key->parse != settings_value_preload &&
+	       key->parse != settings_value_paths &&
 	       key->parse != settings_value_duration &&
 	       key->parse != settings_value_size &&
 	       key->parse != settings_value_count &&
@@ -127,6 +128,8 @@ settings_table_clear(struct settings *s)
 		free(*field);
 		*field = NULL;
 	}
+	settings_value_list_free(s->api_key_files);
+	s->api_key_files = NULL;
 	settings_value_list_free(s->preload);
 	s->preload = NULL;
 	s->npreload = 0;

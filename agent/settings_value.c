@@ -290,6 +290,29 @@ settings_value_list_free(char **list)
 	free(list);
 }
 
+/* A NULL-terminated list; key->max is how many there may be. */
+int
+settings_value_paths(const struct settings_key *key,
+    const char *value, void *target, char *why, size_t why_size)
+{
+	char ***field = target;
+	char **list = NULL;
+	size_t n = 0;
+	int r;
+
+	r = settings_check_paths(value, &list, &n, why, why_size);
+	if (r == 0 && n > key->max)
+		r = bad(why, why_size, "write at most %llu paths",
+		    (unsigned long long)key->max);
+	if (r != 0) {
+		settings_value_list_free(list);
+		return r;
+	}
+	settings_value_list_free(*field);
+	*field = list;
+	return 0;
+}
+
 /*
  * settings.preload and npreload; target is the former.  Replaced only as a
  * whole.

@@ -14,6 +14,7 @@ settings_value_fn settings_value_mode;
 settings_value_fn settings_value_bool;
 settings_value_fn settings_value_level;
 settings_value_fn settings_value_path;
+settings_value_fn settings_value_paths;
 settings_value_fn settings_value_socket;
 settings_value_fn settings_value_audit;
 settings_value_fn settings_value_group;

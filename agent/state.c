@@ -486,6 +486,7 @@ candidate_accept(struct state *s, const struct candidate *c,
 	if (got->dropped > 0)
 		log_warning("%llu values of it were too large: see "
 		    "max-memory=", (unsigned long long)got->dropped);
+	state_keys_use(&s->keys, got->api_number);
 	s->sequence = got->info.sequence;
 	s->saved = true;
 	s->saved_boot_ms = now->boot_ms - got->away_ms;
@@ -503,7 +504,8 @@ candidate_accept(struct state *s, const struct candidate *c,
 }
 
 static void
-state_take_over(struct state *s, uint64_t spread_ms, const struct now *now)
+state_take_over(struct state *s, uint64_t spread_ms, const struct now *now,
+    size_t *ret_api_key)
 {
 	struct candidate found[STATE_CANDIDATES_MAX];
 	struct state_load_key keys[STATE_LOAD_KEYS_MAX];
@@ -531,6 +533,7 @@ state_take_over(struct state *s, uint64_t spread_ms, const struct now *now)
 			c->error = errno;
 			if (c->fault == STATE_OK) {
 				candidate_accept(s, c, &got, now);
+				*ret_api_key = got.api_number;
 				taken = c;
 			}
 		}
@@ -622,7 +625,8 @@ state_build(struct state *s, struct event_base *base,
 
 int
 state_new(struct event_base *base, struct fetch *fetch,
-    const struct state_config *cfg, struct state **ret_state)
+    const struct state_config *cfg, struct state **ret_state,
+    size_t *ret_api_key)
 {
 	uint64_t spread = cfg->refresh_interval_ms / 4;
 	struct state *s = calloc(1, sizeof(*s));
@@ -630,6 +634,7 @@ state_new(struct event_base *base, struct fetch *fetch,
 	int r;
 
 	*ret_state = NULL;
+	*ret_api_key = 0;
 	if (s == NULL)
 		return ERR_NOMEM;
 	s->fetch = fetch;
@@ -648,7 +653,7 @@ state_new(struct event_base *base, struct fetch *fetch,
 	state_read_boot_id(s->boot_id);
 	clock_read(&now);
 	state_take_over(s, spread < STATE_SPREAD_MAX_MS ? spread
-	    : STATE_SPREAD_MAX_MS, &now);
+	    : STATE_SPREAD_MAX_MS, &now, ret_api_key);
 	state_look(s, &s->marks);
 	timer_set(s->timer, STATE_TICK_MS);
 	return 0;

@@ -22,6 +22,8 @@
 struct event_base;
 struct state;
 
+#define STATE_API_KEYS_MAX 4u	/* more of them are passed over */
+
 struct state_config {
 	const char *file;	/* state-file; NULL: none */
 	const char *key_file;	/* state-key-file; NULL: see state_new() */
@@ -38,10 +40,13 @@ struct state_config {
  * credential "state-key", else one derived from the API key.  What is not
  * usable is logged and passed over: a bad state file or key is no reason not
  * to serve.
+ * ret_api_key: which of the API keys the values that were taken over belong
+ * to: that one has to be in force.  0 if nothing was.
  * Returns 0 or ERR_NOMEM; *ret_state is NULL if nothing is to be kept.
  */
 int state_new(struct event_base *base, struct fetch *fetch,
-    const struct state_config *cfg, struct state **ret_state);
+    const struct state_config *cfg, struct state **ret_state,
+    size_t *ret_api_key);
 
 /* Other API keys from now on: what was sealed for the old ones is replaced. */
 void state_key_changed(struct state *s, const struct secmem *api_keys,

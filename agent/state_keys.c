@@ -116,6 +116,18 @@ state_keys_set_api(struct state_keys *k, const struct secmem *api_keys,
 	return 0;
 }
 
+void
+state_keys_use(struct state_keys *k, size_t api)
+{
+	struct secmem first = {0};
+
+	if (api == 0)
+		return;
+	secmem_move(&first, &k->api[0]);
+	secmem_move(&k->api[0], &k->api[api]);
+	secmem_move(&k->api[api], &first);
+}
+
 static bool
 has_state_key(const struct state_keys *k)
 {
@@ -151,9 +163,9 @@ state_keys_for_load(const struct state_keys *k,
 	for (i = 0; i < k->napi; i++) {
 		if (has_state_key(k))
 			ret[n++] = (struct state_load_key){
-			    SEAL_STATE_KEY, &k->state_key, &k->api[i]};
+			    SEAL_STATE_KEY, &k->state_key, &k->api[i], i};
 		ret[n++] = (struct state_load_key){
-		    SEAL_API_KEY, &k->api[i], &k->api[i]};
+		    SEAL_API_KEY, &k->api[i], &k->api[i], i};
 	}
 	return n;
 }

@@ -11,11 +11,11 @@
 
 #include "seal.h"
 #include "secmem.h"
+#include "state.h"
 #include "state_load.h"
 
 #define STATE_KEY_MIN 32	/* bytes of the file */
 #define STATE_KEY_MAX 4096
-#define STATE_API_KEYS_MAX 4u
 
 struct state_keys {
 	struct secmem state_key; /* derived; empty: there is none */
@@ -37,6 +37,9 @@ void state_keys_done(struct state_keys *k);
 /* Other API keys.  Returns 0 or ERR_NOMEM; the old ones stay then. */
 int state_keys_set_api(struct state_keys *k, const struct secmem *api_keys,
     size_t napi_keys);
+
+/* This one of api is the one in force. */
+void state_keys_use(struct state_keys *k, size_t api);
 
 /* What to seal with. */
 enum seal_source state_keys_source(const struct state_keys *k);

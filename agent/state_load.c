@@ -219,8 +219,10 @@ open_seal(struct load *ld, const uint8_t *header)
 			continue;
 		fault = seal_open_new(k->key, ld->cfg->url, k->api,
 		    header, &ld->seal);
-		if (fault == STATE_OK)
+		if (fault == STATE_OK) {
+			ld->out.api_number = k->api_number;
 			return STATE_OK;
+		}
 		if (nearest == STATE_NO_KEY || nearest == STATE_OTHER_KEY)
 			nearest = fault;
 	}

@@ -22,6 +22,7 @@ struct state_load_key {
 	enum seal_source source;
 	const struct secmem *key;
 	const struct secmem *api;
+	size_t api_number;	/* the caller's, handed back */
 };
 
 struct state_load_config {
@@ -36,6 +37,7 @@ struct state_load_config {
 
 struct state_loaded {
 	struct seal_info info;
+	size_t api_number;	/* of the key that opened it */
 	uint64_t away_ms;	/* since it was begun */
 	uint64_t items;
 	uint64_t rows;

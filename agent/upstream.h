@@ -28,6 +28,8 @@ enum upstream_op {
 
 /* Can the service have that for an id: 1 to 128 of [A-Za-z0-9_-]? */
 bool upstream_id_valid(struct view id);
+/* Are they one id?  The case of a UUID's digits says nothing. */
+bool upstream_id_same(struct view a, struct view b);
 
 struct upstream_request {
 	enum upstream_op op;

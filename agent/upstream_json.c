@@ -257,36 +257,6 @@ member_time(const json_t *doc, const char *camel, int64_t *ret)
 	    (const char *)text.p, text.len, ret) == 0);
 }
 
-/* --- ids and names --- */
-
-/* 8-4-4-4-12 hexadecimal digits: their case says nothing. */
-static bool
-is_uuid(struct view id)
-{
-	static const char digits[] = "0123456789abcdefABCDEF";
-	size_t i;
-
-	for (i = 0; i < id.len; i++) {
-		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-
-		if (dash != (id.p[i] == '-') ||
-		    (!dash && strchr(digits, id.p[i]) == NULL))
-			return false;
-	}
-	return id.len == 36;
-}
-
-static bool
-same_id(struct view a, struct view b)
-{
-	if (a.len != b.len || a.len == 0)
-		return false;
-	if (memcmp(a.p, b.p, a.len) == 0)
-		return true;
-	return is_uuid(a) && is_uuid(b) &&
-	    strncasecmp((const char *)a.p, (const char *)b.p, a.len) == 0;
-}
-
 /* --- what secrets and keys have in common --- */
 
 /*
@@ -508,7 +478,7 @@ check_id(const struct upstream_request *req, struct view id,
 {
 	if (id.len == 0)
 		wrong(a, "no `id` in the answer");
-	else if (!same_id(id, req->id))
+	else if (!upstream_id_same(id, req->id))
 		wrong(a, "the answer is about another id");
 	else
 		return true;

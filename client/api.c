@@ -9,6 +9,7 @@
 #include "call.h"
 #include "err.h"
 #include "handle.h"
+#include "msg_report.h"
 #include "text.h"
 
 /* The public numbers are the protocol's; a caller may mix them up freely. */
@@ -210,7 +211,35 @@ qapi_agent_terms_set_fresh(struct qapi_agent_terms *terms, bool on)
 	set_flag(terms, MSG_TERM_FRESH, on);
 }
 
+void
+qapi_agent_terms_set_want_position(struct qapi_agent_terms *terms, bool on)
+{
+	set_flag(terms, MSG_TERM_WANT_POSITION, on);
+}
+
 /* --- calls --------------------------------------------------------------- */
+
+/* The only one of items, or its error.  ret: NULL if it is not wanted. */
+static int
+take_item(struct qapi_agent *agent, struct qapi_agent_items *items,
+    struct qapi_agent_item **ret)
+{
+	struct qapi_agent_item *item;
+	int r = items->v[0].error;
+
+	if (r != 0)
+		return handle_fail(agent, r,
+		    qapi_agent_item_message(&items->v[0]));
+	if (ret == NULL)
+		return 0;
+	item = malloc(sizeof(*item));
+	if (item == NULL)
+		return handle_fail(agent, ERR_NOMEM, err_text(ERR_NOMEM));
+	*item = items->v[0];
+	items->count = 0; /* its only item is the caller's now */
+	*ret = item;
+	return 0;
+}
 
 /* A call about references, whose items go to the caller. */
 static int
@@ -261,27 +290,11 @@ qapi_agent_get(struct qapi_agent *agent, const char *ref,
     const struct qapi_agent_terms *terms, struct qapi_agent_item **ret)
 {
 	struct qapi_agent_items *items = NULL;
-	struct qapi_agent_item *item = NULL;
 	int r;
 
 	r = call_refs(agent, FRAME_GET, &ref, 1, terms, &items);
-	if (r != 0)
-		return r;
-	r = items->v[0].error;
-	if (r != 0) {
-		(void)handle_fail(agent, r,
-		    qapi_agent_item_message(&items->v[0]));
-		goto out;
-	}
-	item = malloc(sizeof(*item));
-	if (item == NULL) {
-		r = handle_fail(agent, ERR_NOMEM, err_text(ERR_NOMEM));
-		goto out;
-	}
-	*item = items->v[0];
-	items->count = 0; /* its only item is the caller's now */
-	*ret = item;
-out:
+	if (r == 0)
+		r = take_item(agent, items, ret);
 	qapi_agent_items_free(&items);
 	return r;
 }
@@ -368,4 +381,81 @@ qapi_agent_status(struct qapi_agent *agent, struct qapi_agent_stats **ret)
 	}
 	call_done(&call);
 	return r;
+}
+
+int
+qapi_agent_reject(struct qapi_agent *agent, const char *ref,
+    const struct qapi_agent_item *refused, struct qapi_agent_item **ret)
+{
+	struct call call;
+	int r;
+
+	call_init(&call, FRAME_REJECT);
+	call.refused = refused;
+	r = call_set_refs(&call, &ref, 1);
+	if (r != 0)
+		(void)handle_fail(agent, r, err_text(r));
+	else
+		r = handle_call(agent, &call);
+	if (r == 0)
+		r = take_item(agent, call.items, ret);
+	call_done(&call);
+	return r;
+}
+
+int
+qapi_agent_explain(struct qapi_agent *agent, const char *ref, const char *as,
+    struct qapi_agent_explanation **ret)
+{
+	struct call call;
+	int r;
+
+	call_init(&call, FRAME_EXPLAIN);
+	call.as = as;
+	if (as != NULL && (*as == '\0' || strlen(as) > MSG_AS_MAX ||
+	    !text_is_utf8(as, strlen(as))))
+		return handle_fail(agent, ERR_BAD_REQUEST, "for whom to "
+		    "explain is not clear: name a user or a unit");
+	r = call_set_refs(&call, &ref, 1);
+	if (r != 0)
+		(void)handle_fail(agent, r, err_text(r));
+	else
+		r = handle_call(agent, &call);
+	if (r == 0)
+		r = take_item(agent, call.items, NULL);
+	if (r == 0) {
+		*ret = call.explanation;
+		call.explanation = NULL;
+	}
+	call_done(&call);
+	return r;
+}
+
+int
+qapi_agent_metrics(struct qapi_agent *agent, bool names, char **ret_text,
+    size_t *ret_len)
+{
+	struct call call;
+	int r;
+
+	call_init(&call, FRAME_METRICS);
+	call.names = names;
+	r = handle_call(agent, &call);
+	if (r == 0) {
+		if (ret_len != NULL)
+			*ret_len = call.text.len;
+		*ret_text = call.text.p;
+		call.text.p = NULL;
+	}
+	call_done(&call);
+	return r;
+}
+
+void
+qapi_agent_text_free(char **text)
+{
+	if (text == NULL)
+		return;
+	free(*text);
+	*text = NULL;
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "err.h"
+#include "msg_report.h"
+#include "msg_watch.h"
 #include "ref.h"
 
 #define CALL_HEAD_MAX 128	/* frame header and terms of one request */
@@ -27,6 +29,8 @@ call_done(struct call *call)
 {
 	qapi_agent_items_free(&call->items);
 	qapi_agent_stats_free(&call->stats);
+	qapi_agent_explanation_free(&call->explanation);
+	report_text_done(&call->text);
 	free(call->sent);
 	call->sent = NULL;
 }
@@ -111,6 +115,42 @@ send_refs(const struct call *call, struct conn *conn, uint64_t id,
 	return 0;
 }
 
+/* REJECT or EXPLAIN: what is asked of one reference. */
+static int
+send_one(const struct call *call, struct conn *conn, uint64_t id)
+{
+	const struct qapi_agent_item *refused = call->refused;
+	const char *ref = call->items->v[call->sent[0]].ref;
+	struct view v = {(const uint8_t *)ref, strlen(ref)};
+	struct msg_reject reject = {call->terms.deadline_ms, v, 0, {NULL, 0}};
+	struct msg_explain explain = {.ref = v};
+	struct wr wr;
+	int r;
+
+	if ((r = conn_reserve(conn, CALL_HEAD_MAX + CALL_FIELD_MAX + v.len +
+	    MSG_AS_MAX, &wr)) != 0)
+		return r;
+	if (call->type == FRAME_EXPLAIN && call->as != NULL) {
+		explain.as.p = (const uint8_t *)call->as;
+		explain.as.len = strlen(call->as);
+	}
+	/* a position says more than a version */
+	if (refused != NULL && refused->has_position) {
+		reject.position.p = refused->position;
+		reject.position.len = sizeof(refused->position);
+	} else if (refused != NULL) {
+		reject.version = refused->version;
+	}
+	if (call->type == FRAME_EXPLAIN)
+		msg_explain_encode(&wr, id, &explain);
+	else
+		msg_reject_encode(&wr, id, &reject);
+	if (wr.failed)
+		return ERR_INTERNAL;
+	conn_queue(conn, &wr);
+	return 0;
+}
+
 static int
 send_plain(const struct call *call, struct conn *conn, uint64_t id)
 {
@@ -118,6 +158,7 @@ send_plain(const struct call *call, struct conn *conn, uint64_t id)
 		.terms = call->terms,
 		.kind = call->list_kind,
 	};
+	struct msg_metrics metrics = {.names = call->names};
 	struct wr wr;
 	int r;
 
@@ -125,6 +166,8 @@ send_plain(const struct call *call, struct conn *conn, uint64_t id)
 		return r;
 	if (call->type == FRAME_LIST)
 		msg_list_encode(&wr, id, &list);
+	else if (call->type == FRAME_METRICS)
+		msg_metrics_encode(&wr, id, &metrics);
 	else
 		msg_empty_encode(&wr, call->type, id);
 	if (wr.failed)
@@ -146,6 +189,7 @@ forget(struct call *call)
 	call->nwaiting = call->nsent;
 	call->message[0] = '\0';
 	call->conn_error = 0;
+	report_text_done(&call->text);
 	if (call->type == FRAME_LIST) {
 		qapi_agent_items_free(&call->items);
 		call->items = items_new(0);
@@ -180,6 +224,11 @@ call_send(struct call *call, struct conn *conn, uint64_t wait_ms, uint64_t *id)
 		if (call->all)
 			return send_refs(call, conn, *id, 0, 0);
 		return send_plain(call, conn, *id);
+	}
+	if (call->type == FRAME_REJECT || call->type == FRAME_EXPLAIN) {
+		call->nrequests = 1;
+		*id += 1;
+		return send_one(call, conn, *id);
 	}
 	for (first = 0; first < call->nsent; first += n) {
 		n = call->nsent - first;
@@ -307,6 +356,35 @@ on_stats(struct call *call, const struct frame *frame)
 }
 
 static int
+on_explained(struct call *call, const struct frame *frame)
+{
+	struct msg_explained m;
+	int r;
+
+	if ((r = msg_explained_decode(frame->body, &m)) != 0)
+		return wrong(r);
+	r = explanation_new(&m, &call->explanation);
+	if (r != 0)
+		return r;
+	call->items->v[call->sent[0]].answered = true;
+	call->nwaiting = 0;
+	return 0;
+}
+
+static int
+on_text(struct call *call, const struct frame *frame)
+{
+	struct msg_text m;
+	int r;
+
+	if ((r = msg_text_decode(frame->body, &m)) != 0)
+		return wrong(r);
+	if ((r = report_text_add(&call->text, m.text)) != 0)
+		return r;
+	return frame->flags & FRAME_MORE ? ERR_AGAIN : 0;
+}
+
+static int
 on_done(struct call *call, const struct frame *frame)
 {
 	int r;
@@ -351,6 +429,9 @@ static const struct {
 	{FRAME_REFRESH, FRAME_DONE, on_done},
 	{FRAME_PURGE, FRAME_RESULT, on_result},
 	{FRAME_PURGE, FRAME_DONE, on_done},
+	{FRAME_REJECT, FRAME_RESULT, on_result},
+	{FRAME_EXPLAIN, FRAME_EXPLAINED, on_explained},
+	{FRAME_METRICS, FRAME_METRICS_TEXT, on_text},
 };
 
 int

@@ -15,15 +15,21 @@
 #include "conn.h"
 #include "items.h"
 #include "msg.h"
+#include "reports.h"
 
 struct call {
-	uint8_t type;		/* FRAME_GET … FRAME_PURGE */
+	uint8_t type;		/* FRAME_PING … FRAME_METRICS, one of a call */
 	bool all;		/* REFRESH, PURGE: ALL in place of references */
 	uint8_t list_kind;	/* LIST: enum ref_kind, 0 for both */
+	bool names;		/* METRICS */
+	const char *as;		/* EXPLAIN; NULL: the caller */
+	const struct qapi_agent_item *refused; /* REJECT; may be NULL */
 	struct msg_terms terms;	/* deadline_ms is set by call_send() */
 
 	struct qapi_agent_items *items; /* owned */
 	struct qapi_agent_stats *stats; /* owned */
+	struct qapi_agent_explanation *explanation; /* owned */
+	struct report_text text; /* of METRICS */
 	struct msg_done done;
 
 	size_t *sent;		/* owned; place in the requests -> item */

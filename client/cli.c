@@ -2,10 +2,13 @@
 
 #include "cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "err.h"
 #include "errors.h"
@@ -209,6 +212,24 @@ cli_get(struct cli *cli, char **refs, size_t count,
 	if (r == QAPI_AGENT_ERR_NOMEM && harden_unlock(&cli->harden))
 		r = qapi_agent_get_many(cli->agent, asked, count, terms, ret);
 	return r;
+}
+
+int
+cli_print(const struct cli *cli, const struct out *o, int status)
+{
+	if (out_write(o, STDOUT_FILENO) == 0)
+		return status;
+	return errors_say(cli->json, NULL, "cannot write to standard output: "
+	    "%s", strerror(errno));
+}
+
+uint64_t
+cli_now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 const char *

@@ -12,6 +12,7 @@
 
 #include "harden.h"
 #include "options.h"
+#include "out.h"
 #include "qapi-agent.h"
 #include "units.h"
 
@@ -84,15 +85,30 @@ void cli_refs_free(char ***refs, size_t count);
 int cli_get(struct cli *cli, char **refs, size_t count,
     const struct qapi_agent_terms *terms, struct qapi_agent_items **ret);
 
+/*
+ * Write o to standard output.  status: what to return if that works.
+ * Returns it, or an exit status, all said.
+ */
+int cli_print(const struct cli *cli, const struct out *o, int status);
+
+/* The boot clock, in milliseconds. */
+uint64_t cli_now_ms(void);
+
 /* "5m" of an age in milliseconds, to whole seconds. */
 const char *cli_age(uint64_t age_ms, char buf[UNITS_DURATION_LEN]);
 
+int cmd_drill(struct cli *cli, int argc, char **argv);
+int cmd_explain(struct cli *cli, int argc, char **argv);
 int cmd_get(struct cli *cli, int argc, char **argv);
 int cmd_list(struct cli *cli, int argc, char **argv);
+int cmd_metrics(struct cli *cli, int argc, char **argv);
 int cmd_ping(struct cli *cli, int argc, char **argv);
 int cmd_purge(struct cli *cli, int argc, char **argv);
 int cmd_refresh(struct cli *cli, int argc, char **argv);
+int cmd_reject(struct cli *cli, int argc, char **argv);
 int cmd_run(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
+int cmd_top(struct cli *cli, int argc, char **argv);
+int cmd_watch(struct cli *cli, int argc, char **argv);
 
 #endif /* CLIENT_CLI_H */

@@ -18,7 +18,23 @@ const struct command commands[] = {
 	    cmd_refresh, false},
 	{"purge", " REF...|--all", "Drop and wipe what is cached", NULL,
 	    cmd_purge, false},
+	{"watch", " REF...", "Print a line for each change, until interrupted",
+	    "A line is REASON, a tab, REF.  REASON is changed, expiring, "
+	    "expired, gone,\nstale or fresh-again.  A restart of the agent "
+	    "is survived.\n", cmd_watch, false},
+	{"reject", " REF", "Say that a value was refused by whom it is for",
+	    "The agent asks the service for a newer one.  Exit status 0 if "
+	    "there is one, 1 if not.\n", cmd_reject, false},
+	{"explain", " REF", "Say which rule matches and where a value stands",
+	    NULL, cmd_explain, false},
+	{"drill", " offline D", "Play an outage, and report what would break",
+	    "For D, or until interrupted, the agent behaves as if the service "
+	    "were down.\n", cmd_drill, false},
 	{"status", "", "Show how the agent is doing", NULL, cmd_status, false},
+	{"top", "", "Show how the agent is doing, again and again",
+	    "The key q ends it.\n", cmd_top, false},
+	{"metrics", "", "Print figures for monitoring (OpenMetrics)", NULL,
+	    cmd_metrics, false},
 	{"ping", "", "Ask whether the agent answers", NULL, cmd_ping, false},
 	{NULL, NULL, NULL, NULL, NULL, false},
 };

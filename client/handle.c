@@ -65,6 +65,24 @@ handle_fail(struct qapi_agent *a, int error, const char *message)
 	return error;
 }
 
+struct qapi_agent *
+handle_clone(const struct qapi_agent *a)
+{
+	struct qapi_agent *copy = qapi_agent_new();
+
+	if (copy == NULL)
+		return NULL;
+	copy->timeout_ms = a->timeout_ms;
+	if (a->socket != NULL)
+		copy->socket = strdup(a->socket);
+	if (a->program != NULL)
+		copy->program = strdup(a->program);
+	if ((a->socket != NULL && copy->socket == NULL) ||
+	    (a->program != NULL && copy->program == NULL))
+		qapi_agent_free(&copy);
+	return copy;
+}
+
 static const char *
 advice(const struct paths *paths)
 {
@@ -118,8 +136,8 @@ queue_hello(struct qapi_agent *a)
 	return 0;
 }
 
-static int
-connect_any(struct qapi_agent *a, uint64_t deadline_boot_ms)
+int
+handle_connect(struct qapi_agent *a, uint64_t deadline_boot_ms)
 {
 	struct paths paths;
 	size_t i;
@@ -155,9 +173,9 @@ on_hello(struct qapi_agent *a, const struct frame *frame)
 	return ERR_AGAIN;
 }
 
-/* Everything that has arrived; ERR_AGAIN if the call wants more. */
+/* Everything that has arrived; ERR_AGAIN if more is wanted. */
 static int
-feed_all(struct qapi_agent *a, struct call *call)
+feed_all(struct qapi_agent *a, handle_feed *feed, void *arg)
 {
 	struct frame frame;
 	int r;
@@ -166,7 +184,7 @@ feed_all(struct qapi_agent *a, struct call *call)
 		if (frame.type == FRAME_AGENT_HELLO)
 			r = on_hello(a, &frame);
 		else
-			r = call_feed(call, &frame);
+			r = feed(arg, &frame);
 		conn_done(&a->conn, &frame);
 		if (r != ERR_AGAIN)
 			return r;
@@ -175,16 +193,37 @@ feed_all(struct qapi_agent *a, struct call *call)
 	return r == ERR_TOO_LARGE ? ERR_INTERNAL : r;
 }
 
+int
+handle_pump(struct qapi_agent *a, uint64_t deadline_boot_ms,
+    handle_feed *feed, void *arg)
+{
+	short ready = POLLOUT;
+	int r;
+
+	while ((r = conn_step(&a->conn, ready)) == 0) {
+		if ((r = feed_all(a, feed, arg)) != ERR_AGAIN)
+			return r;
+		if ((r = conn_wait(&a->conn, deadline_boot_ms, &ready)) != 0)
+			return r;
+	}
+	return r;
+}
+
+static int
+feed_call(void *arg, const struct frame *frame)
+{
+	return call_feed(arg, frame);
+}
+
 static int
 attempt(struct qapi_agent *a, struct call *call, uint64_t deadline_boot_ms,
     bool *ret_sent)
 {
 	uint64_t wait_ms = MSG_NO_LIMIT, now_ms;
-	short ready = POLLOUT;
 	int r;
 
 	if (a->conn.fd == -1 &&
-	    (r = connect_any(a, deadline_boot_ms)) != 0)
+	    (r = handle_connect(a, deadline_boot_ms)) != 0)
 		return r;
 	if (deadline_boot_ms != CONN_FOREVER) {
 		now_ms = conn_now_ms();
@@ -195,18 +234,11 @@ attempt(struct qapi_agent *a, struct call *call, uint64_t deadline_boot_ms,
 		return r;
 	*ret_sent = true;
 	deadline_boot_ms = conn_deadline(deadline_boot_ms, HANDLE_GRACE_MS);
-	while ((r = conn_step(&a->conn, ready)) == 0) {
-		if ((r = feed_all(a, call)) != ERR_AGAIN)
-			return r;
-		if ((r = conn_wait(&a->conn, deadline_boot_ms, &ready)) != 0)
-			return r;
-	}
-	return r;
+	return handle_pump(a, deadline_boot_ms, feed_call, call);
 }
 
-/* The sentence for what went wrong between the agent and us. */
-static void
-explain(struct qapi_agent *a, int r, const char *said)
+void
+handle_explain(struct qapi_agent *a, int r, const char *said)
 {
 	char buf[UNITS_DURATION_LEN];
 
@@ -263,7 +295,7 @@ handle_call(struct qapi_agent *a, struct call *call)
 	conn_close(&a->conn);
 	if (r == ERR_CLOSED && call->conn_error != 0)
 		r = call->conn_error;
-	explain(a, r, call->message);
+	handle_explain(a, r, call->message);
 	if (!sent || call->sent == NULL || r == ERR_NOMEM)
 		return r;
 	call_fail_rest(call, r, a->message);

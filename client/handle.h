@@ -37,6 +37,39 @@ void handle_first_path(struct qapi_agent *a);
  */
 int handle_call(struct qapi_agent *a, struct call *call);
 
+/*
+ * Connect to the first place that answers, and queue HELLO.  Blocks until
+ * deadline_boot_ms at most.  Returns 0, ERR_UNREACHABLE with a->message set,
+ * or another ERR_*.
+ */
+int handle_connect(struct qapi_agent *a, uint64_t deadline_boot_ms);
+
+/*
+ * Takes a frame.  Returns ERR_AGAIN to be given the next, anything else to
+ * stop.  The frame dies on return.
+ */
+typedef int handle_feed(void *arg, const struct frame *frame);
+
+/*
+ * Give what has arrived to feed, and wait for more, until it stops: then what
+ * it returned, else ERR_TIMEOUT, ERR_CLOSED, or another ERR_* after which the
+ * connection cannot go on.  HELLO is taken here.
+ */
+int handle_pump(struct qapi_agent *a, uint64_t deadline_boot_ms,
+    handle_feed *feed, void *arg);
+
+/*
+ * Set the message for what went wrong between the agent and us.  said: what
+ * the agent said about it, or "".
+ */
+void handle_explain(struct qapi_agent *a, int error, const char *said);
+
+/*
+ * A handle for the same agent with a connection of its own, not yet made.
+ * NULL: no memory.
+ */
+struct qapi_agent *handle_clone(const struct qapi_agent *a);
+
 /* Set the message and return error. */
 int handle_fail(struct qapi_agent *a, int error, const char *message);
 

@@ -49,9 +49,8 @@ items_new(size_t count)
 	return items;
 }
 
-/* Copy a view and a NUL to *at, which is advanced; NULL for an empty one. */
-static const char *
-put(char **at, struct view v)
+const char *
+items_put(char **at, struct view v)
 {
 	char *p = *at;
 
@@ -83,14 +82,18 @@ item_fill(struct qapi_agent_items *items, struct qapi_agent_item *item,
 	item->store_len = len;
 	item->answered = true;
 	item->error = m->error;
-	item->id = put(&at, meta->id);
-	item->name = put(&at, meta->name);
-	item->message = put(&at, m->message);
+	item->id = items_put(&at, meta->id);
+	item->name = items_put(&at, meta->name);
+	item->message = items_put(&at, m->message);
 	item->version = meta->version;
 	item->freshness = (enum qapi_agent_freshness)meta->freshness;
 	item->age_ms = meta->age_ms;
 	item->updated_at = meta->updated_at;
 	item->expires_at = meta->expires_at;
+	item->changed = m->changed;
+	item->has_position = m->position.len == sizeof(item->position);
+	if (item->has_position)
+		memcpy(item->position, m->position.p, sizeof(item->position));
 	item->content = (enum qapi_agent_content)m->content;
 	if (m->content != 0) {
 		if (m->value.len > 0)
@@ -313,6 +316,18 @@ int64_t
 qapi_agent_item_expires_at_ms(const struct qapi_agent_item *item)
 {
 	return item->expires_at;
+}
+
+const void *
+qapi_agent_item_position(const struct qapi_agent_item *item)
+{
+	return item->has_position ? item->position : NULL;
+}
+
+bool
+qapi_agent_item_changed(const struct qapi_agent_item *item)
+{
+	return item->changed;
 }
 
 enum qapi_agent_content

@@ -26,6 +26,9 @@ struct qapi_agent_item {
 	char *store;		/* owned; what the following point into */
 	size_t store_len;
 	const char *message;	/* NULL: none */
+	bool has_position;
+	bool changed;		/* of REJECT */
+	unsigned char position[MSG_POSITION_LEN];
 	const char *id;
 	const char *name;
 	const char *value;	/* NULL: none */
@@ -60,6 +63,9 @@ int items_answer(struct qapi_agent_items *items, size_t i,
 /* Answer item i with an error; without memory the message is left out. */
 void items_fail(struct qapi_agent_items *items, size_t i, int error,
     const char *message);
+
+/* Copy a view and a NUL to *at, which is advanced; NULL for an empty one. */
+const char *items_put(char **at, struct view v);
 
 /* Append a row of a listing.  Returns as items_answer(). */
 int items_add_row(struct qapi_agent_items *items, const struct msg_row *row);

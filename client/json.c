@@ -110,6 +110,21 @@ json_close(struct json *j)
 }
 
 void
+json_open_list(struct json *j, const char *key)
+{
+	key_of(j, key);
+	out_char(j->out, '[');
+	j->comma = false;
+}
+
+void
+json_close_list(struct json *j)
+{
+	out_char(j->out, ']');
+	j->comma = true;
+}
+
+void
 json_text(struct json *j, const char *key, const char *text)
 {
 	if (text == NULL) {
@@ -125,6 +140,13 @@ json_uint(struct json *j, const char *key, uint64_t v)
 {
 	key_of(j, key);
 	out_fmt(j->out, "%" PRIu64, v);
+}
+
+void
+json_bool(struct json *j, const char *key, bool v)
+{
+	key_of(j, key);
+	out_text(j->out, v ? "true" : "false");
 }
 
 void

@@ -21,10 +21,14 @@ void json_init(struct json *j, struct out *out);
 /* key: NULL for the outermost object. */
 void json_open(struct json *j, const char *key);
 void json_close(struct json *j);
+/* A list of objects, each without a key. */
+void json_open_list(struct json *j, const char *key);
+void json_close_list(struct json *j);
 
 /* NULL text becomes null.  What is not UTF-8 in it becomes U+FFFD. */
 void json_text(struct json *j, const char *key, const char *text);
 void json_uint(struct json *j, const char *key, uint64_t v);
+void json_bool(struct json *j, const char *key, bool v);
 void json_null(struct json *j, const char *key);
 /* RFC 3339 in UTC; QAPI_AGENT_NO_TIME becomes null. */
 void json_time(struct json *j, const char *key, int64_t ms);

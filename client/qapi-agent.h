@@ -30,6 +30,8 @@ extern "C" {
 
 #define QAPI_AGENT_TIMEOUT_DEFAULT_MS 10000
 #define QAPI_AGENT_NO_TIME INT64_MIN	/* the service gave no such time */
+#define QAPI_AGENT_NEVER UINT64_MAX	/* of a time that will not come */
+#define QAPI_AGENT_POSITION_LEN 16	/* bytes of a position */
 
 /* Never renumbered.  Those above -100 are the agent's (PROTOCOL.md, 5). */
 enum qapi_agent_error {
@@ -81,11 +83,33 @@ enum qapi_agent_stat_type {
 	QAPI_AGENT_STAT_TEXT = 2,
 };
 
+/* What happened to a value that is watched. */
+enum qapi_agent_reason {
+	QAPI_AGENT_REASON_CHANGED = 1,	/* there is a new value: get it */
+	QAPI_AGENT_REASON_EXPIRING = 2,	/* soon, and there is no newer one */
+	QAPI_AGENT_REASON_EXPIRED = 3,
+	QAPI_AGENT_REASON_GONE = 4,	/* the service has it no more */
+	QAPI_AGENT_REASON_STALE = 5,	/* a due refresh has failed */
+	QAPI_AGENT_REASON_FRESH_AGAIN = 6, /* then the service confirmed it */
+
+	QAPI_AGENT_REASON_ENDED = 256,	/* not watched any more, see its error */
+};
+
+/* What a cached value stops being usable by. */
+enum qapi_agent_limit {
+	QAPI_AGENT_LIMIT_NONE = 0,	/* not said */
+	QAPI_AGENT_LIMIT_MAX_STALE = 1,
+	QAPI_AGENT_LIMIT_EXPIRES = 2,
+};
+
 struct qapi_agent;		/* a handle */
 struct qapi_agent_terms;	/* what a caller accepts */
 struct qapi_agent_item;		/* one value, or what is known of it */
 struct qapi_agent_items;	/* several, by index */
 struct qapi_agent_stats;	/* figures of the agent */
+struct qapi_agent_watch;	/* a subscription to what happens to values */
+struct qapi_agent_explanation;	/* who may read it, and where it stands */
+struct qapi_agent_drill;	/* an outage that is only played */
 
 /* --- handle -------------------------------------------------------------- */
 
@@ -181,6 +205,10 @@ void qapi_agent_terms_set_only_if_cached(struct qapi_agent_terms *terms,
 /* Have the service confirm the value now, and never fall back. */
 void qapi_agent_terms_set_fresh(struct qapi_agent_terms *terms, bool on);
 
+/* Have the items say their positions, for qapi_agent_watch(). */
+void qapi_agent_terms_set_want_position(struct qapi_agent_terms *terms,
+    bool on);
+
 /* --- values -------------------------------------------------------------- */
 
 /*
@@ -240,6 +268,204 @@ int qapi_agent_ping(struct qapi_agent *agent);
 /* Figures of the agent; free with qapi_agent_stats_free(). */
 int qapi_agent_status(struct qapi_agent *agent, struct qapi_agent_stats **ret);
 
+/*
+ * Tell the agent that a value was refused by whom it was meant for: it asks
+ * the service whether there is a newer one, once for all who do so together,
+ * and not again for a while.  refused: the item that was read, if any, else
+ * NULL: then the value that the agent holds is meant.
+ * ret: what is held now, without value; qapi_agent_item_changed() says whether
+ * it is another one.  May be NULL.  Free with qapi_agent_item_free().
+ * Returns 0 or any QAPI_AGENT_ERR_*.  Blocks for at most the timeout.
+ */
+int qapi_agent_reject(struct qapi_agent *agent, const char *ref,
+    const struct qapi_agent_item *refused, struct qapi_agent_item **ret);
+
+/*
+ * The agent's figures as OpenMetrics text, and with names also those of
+ * single references, labelled with their names.  ret_text: ends in NUL, which
+ * ret_len (may be NULL) does not count; free with qapi_agent_text_free().
+ * Returns 0 or any QAPI_AGENT_ERR_*.  Blocks for at most the timeout.
+ */
+int qapi_agent_metrics(struct qapi_agent *agent, bool names, char **ret_text,
+    size_t *ret_len);
+void qapi_agent_text_free(char **text);
+
+/* --- watch --------------------------------------------------------------- */
+
+/*
+ * Subscribe to what happens to values.  positions: NULL, or count pointers
+ * to QAPI_AGENT_POSITION_LEN bytes each, from qapi_agent_item_position(), or
+ * NULL for those of which nothing was read.  With the position of a value that
+ * was read before no change is lost in between; without, events begin with
+ * this call.  All zero bytes: reading it failed, tell as soon as it is there.
+ * refs, positions and what they point to are copied.
+ *
+ * The subscription has a connection of its own, with the socket, program and
+ * timeout that agent has now.  agent is not needed any more; the two are
+ * used independently, from one thread each.
+ *
+ * Waits until the agent has answered for each reference.  One that fails
+ * fails alone, see qapi_agent_watch_items().  ret: free with
+ * qapi_agent_watch_free(), which unsubscribes.
+ * Returns 0 if the agent was asked; else UNREACHABLE, TIMEOUT, CLOSED, BUSY,
+ * UNSUPPORTED (an agent before this was there), NOMEM, or BAD_REQUEST if count
+ * is 0 or refs holds NULL.  Blocks for at most the timeout of agent.
+ */
+int qapi_agent_watch(struct qapi_agent *agent, const char *const *refs,
+    const void *const *positions, size_t count, struct qapi_agent_watch **ret);
+void qapi_agent_watch_free(struct qapi_agent_watch **watch);
+
+/*
+ * Wait for the next event.  ret_index: which of the references; ret_reason:
+ * what happened, never a number that enum qapi_agent_reason lacks.  The value
+ * itself is to be read with qapi_agent_get().
+ *
+ * If the agent goes away this connects again, in growing steps up to 5 s, and
+ * subscribes with the positions it has: whatever changed meanwhile is told
+ * then.  The same event may come twice.  A slow caller gets fewer events, not
+ * other ones: the agent keeps one of each reason for each reference.
+ *
+ * Returns 0; TIMEOUT if nothing came within timeout_ms (0: wait for ever; not
+ * the timeout of the handle); NOMEM, after which it can be called again; or,
+ * when no reference is watched any more, the error of the first of them.
+ * qapi_agent_watch_message() then says more.
+ */
+int qapi_agent_watch_next(struct qapi_agent_watch *watch, uint64_t timeout_ms,
+    size_t *ret_index, enum qapi_agent_reason *ret_reason);
+
+/*
+ * The references, in their order.  qapi_agent_item_position(): the state that
+ * is known, to subscribe from another time; NULL: not known so far.  With an
+ * error (qapi_agent_item_error()) there was no usable value when the agent
+ * was asked last; it is watched all the same, and QAPI_AGENT_REASON_CHANGED comes
+ * with the value, unless qapi_agent_watch_has_ended().  Owned by watch, valid
+ * until the next qapi_agent_watch_next().
+ */
+const struct qapi_agent_items *qapi_agent_watch_items(
+    const struct qapi_agent_watch *watch);
+
+/* Has the agent refused for good to watch reference i, or stopped to? */
+bool qapi_agent_watch_has_ended(const struct qapi_agent_watch *watch,
+    size_t i);
+
+/* As qapi_agent_message(), for the last qapi_agent_watch_next(). */
+const char *qapi_agent_watch_message(const struct qapi_agent_watch *watch);
+
+/*
+ * "changed", "expiring", "expired", "gone", "stale", "fresh-again", "ended",
+ * or "" for anything else.
+ */
+const char *qapi_agent_reason_name(enum qapi_agent_reason reason);
+
+/* --- explain ------------------------------------------------------------- */
+
+/*
+ * How the policy judges reading ref, and where the value stands.  as: NULL
+ * for the caller, else a user (name or number) or a unit ("nginx.service"),
+ * which takes the operation admin.  Asks the service nothing.
+ * Returns 0 or any QAPI_AGENT_ERR_*; DENIED for one that the caller may not
+ * read.  Blocks for at most the timeout.
+ */
+int qapi_agent_explain(struct qapi_agent *agent, const char *ref,
+    const char *as, struct qapi_agent_explanation **ret);
+void qapi_agent_explanation_free(struct qapi_agent_explanation **explanation);
+
+/* What is returned by pointer lives as long as the explanation. */
+
+bool qapi_agent_explanation_allowed(
+    const struct qapi_agent_explanation *explanation);
+
+/* Title of the rule that allows it; NULL: no rule does, or needs to. */
+const char *qapi_agent_explanation_rule(
+    const struct qapi_agent_explanation *explanation);
+
+/* A sentence: why it is allowed, or is not; "" if not said. */
+const char *qapi_agent_explanation_why(
+    const struct qapi_agent_explanation *explanation);
+
+bool qapi_agent_explanation_cached(
+    const struct qapi_agent_explanation *explanation);
+
+/* Id, name, version, freshness, age and times, as far as they are known. */
+const struct qapi_agent_item *qapi_agent_explanation_item(
+    const struct qapi_agent_explanation *explanation);
+
+/* Milliseconds until the agent asks the service again; QAPI_AGENT_NEVER. */
+uint64_t qapi_agent_explanation_next_refresh_ms(
+    const struct qapi_agent_explanation *explanation);
+
+/* How the last read from the service failed: 0 if it did not. */
+int qapi_agent_explanation_last_error(
+    const struct qapi_agent_explanation *explanation);
+const char *qapi_agent_explanation_last_message(
+    const struct qapi_agent_explanation *explanation);
+
+/* --- drill --------------------------------------------------------------- */
+
+/*
+ * Have the agent behave for duration_ms (1 to 86400000, a day) as if the
+ * service were down, for all its callers; takes the operation admin.  The drill
+ * has a connection of its own, as a watch has, and ends with it: free it and
+ * the service is there again.  ret: free with qapi_agent_drill_free().
+ * Returns 0 when it has begun, or any QAPI_AGENT_ERR_*; BUSY if there is one
+ * already.  Blocks for at most the timeout of agent.
+ */
+int qapi_agent_drill_offline(struct qapi_agent *agent, uint64_t duration_ms,
+    struct qapi_agent_drill **ret);
+void qapi_agent_drill_free(struct qapi_agent_drill **drill);
+
+/*
+ * Wait for its end and the report, for at most timeout_ms (0: for ever).
+ * Returns 0: it is over and the functions below tell the report; TIMEOUT: it
+ * goes on; or another error, after which it is over without a report, and
+ * qapi_agent_drill_message() says more.
+ */
+int qapi_agent_drill_wait(struct qapi_agent_drill *drill, uint64_t timeout_ms);
+
+/* End it early; then qapi_agent_drill_wait().  Does not block. */
+void qapi_agent_drill_end(struct qapi_agent_drill *drill);
+
+const char *qapi_agent_drill_message(const struct qapi_agent_drill *drill);
+
+/*
+ * How long it lasted, how many references were asked for meanwhile, and how
+ * many of those failed.  0 without a report.
+ */
+uint64_t qapi_agent_drill_elapsed_ms(const struct qapi_agent_drill *drill);
+uint64_t qapi_agent_drill_count(const struct qapi_agent_drill *drill);
+uint64_t qapi_agent_drill_failed(const struct qapi_agent_drill *drill);
+
+/*
+ * What callers met: reference i was answered times with this freshness (stale
+ * or expired), or failed times with this error.  A reference may be there more
+ * than once.  Past the end NULL and 0.
+ */
+size_t qapi_agent_drill_reads(const struct qapi_agent_drill *drill);
+const char *qapi_agent_drill_read_ref(const struct qapi_agent_drill *drill,
+    size_t i);
+enum qapi_agent_freshness qapi_agent_drill_read_freshness(
+    const struct qapi_agent_drill *drill, size_t i);
+int qapi_agent_drill_read_error(const struct qapi_agent_drill *drill,
+    size_t i);
+uint64_t qapi_agent_drill_read_times(const struct qapi_agent_drill *drill,
+    size_t i);
+
+/*
+ * What was cached when it began: kind, id and name as of an item; how long
+ * after the beginning it is not given any more if the service stays away
+ * (QAPI_AGENT_NEVER), and why.
+ */
+size_t qapi_agent_drill_values(const struct qapi_agent_drill *drill);
+const struct qapi_agent_item *qapi_agent_drill_value(
+    const struct qapi_agent_drill *drill, size_t i);
+uint64_t qapi_agent_drill_value_unusable_in_ms(
+    const struct qapi_agent_drill *drill, size_t i);
+enum qapi_agent_limit qapi_agent_drill_value_limit(
+    const struct qapi_agent_drill *drill, size_t i);
+
+/* "max-stale", "expires", or "" for anything else. */
+const char *qapi_agent_limit_name(enum qapi_agent_limit limit);
+
 /* --- items --------------------------------------------------------------- */
 
 void qapi_agent_item_free(struct qapi_agent_item **item);
@@ -288,6 +514,16 @@ uint64_t qapi_agent_item_age_ms(const struct qapi_agent_item *item);
  */
 int64_t qapi_agent_item_updated_at_ms(const struct qapi_agent_item *item);
 int64_t qapi_agent_item_expires_at_ms(const struct qapi_agent_item *item);
+
+/*
+ * QAPI_AGENT_POSITION_LEN bytes that name the state in which the value was
+ * seen: equal while nothing about it changes, also across a restart of the
+ * agent.  NULL if not said, see qapi_agent_terms_set_want_position().
+ */
+const void *qapi_agent_item_position(const struct qapi_agent_item *item);
+
+/* Of qapi_agent_reject(): is it another value than the refused one? */
+bool qapi_agent_item_changed(const struct qapi_agent_item *item);
 
 enum qapi_agent_content qapi_agent_item_content(
     const struct qapi_agent_item *item);

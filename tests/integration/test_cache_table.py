@@ -276,7 +276,7 @@ class Down(Case):
         # It says its age, and the age grows.
         with self.wire() as w:
             age = w.get(q("db/a")).AGE_MS
-            self.assertGreaterEqual(age, 250)
+            self.assertGreaterEqual(age, 150)
             self.wait(lambda: w.get(q("db/a")).AGE_MS > age + 300,
                       "the age grows")
             self.assertEqual(w.get(q("db/a")).freshness, "stale")

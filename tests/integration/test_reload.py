@@ -35,7 +35,9 @@ class Reloading(Case):
         """SIGHUP; returns what was logged for it, once it has ended."""
         ends, before = self.ends(), len(self.agent.log())
         os.kill(self.agent.pid, signal.SIGHUP)
-        self.wait(lambda: self.ends() > ends, "the reload has ended")
+        # read meanwhile: what does not fit into the manager's queue is lost
+        self.wait(lambda: (self.agent.read_notes() or True) and
+                  self.ends() > ends, "the reload has ended")
         return self.agent.log()[before:]
 
     def reload(self, conf=None, allow=None):
@@ -51,13 +53,14 @@ class Reloading(Case):
         return self.refused_file()
 
     def refused_file(self):
+        seen = len(self.agent.noted("STATUS"))
         log = self.hup()
         self.assertIn("reload failed: ", log)
         self.assertNotIn("configuration read again", log)
         self.assertRegex(log, r"running (one|configuration) stays in force")
         if harness.HAVE_SYSTEMD:
-            self.wait(lambda: "reload failed: " in
-                      (self.agent.noted("STATUS") or [""])[-1],
+            self.wait(lambda: any("reload failed: " in s for s in
+                                  self.agent.noted("STATUS")[seen:]),
                       "STATUS= says that it failed")
         return log
 
@@ -171,7 +174,8 @@ class Whole(Reloading):
             self.refused({"agent": {"audit-log": self.dir + "/no/such"}})
         self.reload()
         self.get("a")
-        self.assertLessEqual(len(os.listdir(fds)), before)
+        self.wait(lambda: len(os.listdir(fds)) <= before,
+                  "no more descriptors are open than before", 5)
 
 
 class Key(Reloading):
@@ -494,19 +498,22 @@ class Upstream(Reloading):
     def test_proxy(self):
         self.get("a")       # leaves a connection to the service open
         seen = []
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            server.settimeout(harness.LONG)
+        server = socket.create_server(("127.0.0.1", 0))
+        server.settimeout(harness.LONG)
+        self.addCleanup(server.close)
 
-            def run():
-                conn, _ = server.accept()
+        def run():
+            while True:
+                try:
+                    conn, _ = server.accept()
+                except OSError:
+                    return
                 with conn:
                     seen.append(conn.recv(65536))
-            t = threading.Thread(target=run)
-            t.start()
-            port = server.getsockname()[1]
-            self.reload({"upstream": {"proxy": f"http://127.0.0.1:{port}"}})
-            self.helper("get", "--fresh", "a")
-            t.join()
+        threading.Thread(target=run, daemon=True).start()
+        port = server.getsockname()[1]
+        self.reload({"upstream": {"proxy": f"http://127.0.0.1:{port}"}})
+        self.helper("get", "--fresh", "a")
         self.assertTrue(seen[0].startswith(b"GET http://127.0.0.1:"))
         self.reload()
         self.wait(lambda: self.helper("get", "--fresh", "a").status == 0,
@@ -588,6 +595,34 @@ class Cache(Reloading):
         self.get("a")
         self.assertEqual(self.sandbox.total, 0)
 
+    def test_refresh_interval_for_what_is_cached(self):
+        self.get("a")
+        self.reload({"cache": {"refresh-interval": "200ms"}})
+        self.sandbox.set("a", value="another value")
+        self.wait(lambda: self.get("a") == b"another value",
+                  "it is refreshed", 5)
+
+    def test_smaller_max_memory_evicts(self):
+        for name in "abcd":
+            self.sandbox.set(name, value="x" * 400000)
+            self.get(name)
+        self.assertGreater(self.status()["cache"]["bytes"], 1 << 20)
+        self.reload({"cache": {"max-memory": "1M"}})
+        s = self.status()["cache"]
+        self.assertLessEqual(s["bytes"], s["maxBytes"])
+
+    def test_unauthorized_grace_that_has_begun(self):
+        self.get("a")
+        self.sandbox.fault(status=401)
+        self.helper("get", "--fresh", "a")
+        self.wait(lambda: "refuses the API key" in self.agent.log(),
+                  "the key is refused")
+        self.get("a")
+        self.reload({"cache": {"unauthorized-grace": "1ms"}})
+        self.wait(lambda: "everything cached was wiped" in self.agent.log(),
+                  "the grace is over", 5)
+        self.fails(4, "get", "a")
+
     def test_max_stale(self):
         self.get("a")
         self.sandbox.fault(status=500)
@@ -616,6 +651,16 @@ class Cache(Reloading):
         self.assertEqual(self.get_json("a")["freshness"], "expired")
         self.reload()
         self.fails(8, "get", "a")
+
+    def test_state_file_takes_a_restart(self):
+        conf = {"cache": {"state-file": self.dir + "/state",
+                          "state-key-file": self.key_path}}
+        for _ in range(2):
+            log = self.reload(conf)
+            self.assertRegex(log, "warning: state-file= .*restart")
+        self.get("a")
+        self.assertNotIn("restart", self.reload())
+        self.assertFalse(os.path.exists(self.dir + "/state"))
 
     def test_max_memory(self):
         self.assertEqual(self.status()["cache"]["maxBytes"], 16 << 20)

@@ -29,6 +29,7 @@ free_key(void *item, void *arg)
 	(void)arg;
 	free(k->key);
 	free(k->name);
+	free(k->tenant);
 	json_decref(k->scopes);
 	free(k);
 }
@@ -63,6 +64,15 @@ api_keys_set(struct api_keys *keys, const char *key, const char *name,
 	json_decref(k->scopes);
 	k->scopes = scopes;
 	k->expires_us = expires_us;
+}
+
+void
+api_keys_set_tenant(struct api_keys *keys, const char *key, const char *tenant)
+{
+	struct api_key *k = table_get(keys->by_key, key);
+
+	free(k->tenant);
+	k->tenant = tenant == NULL ? NULL : mem_str(tenant);
 }
 
 bool

@@ -17,6 +17,7 @@ struct api_key {
 	char *name;
 	json_t *scopes;     /* array of strings; "*" is all of them */
 	int64_t expires_us; /* wall clock; 0: never */
+	char *tenant;       /* whose it is; NULL: the first one's */
 };
 
 struct api_keys *api_keys_new(void);
@@ -28,6 +29,10 @@ void api_keys_free(struct api_keys *keys);
  */
 void api_keys_set(struct api_keys *keys, const char *key, const char *name,
     json_t *scopes, int64_t expires_us);
+
+/* Of a key that there is: whose it is. tenant NULL: the first one's. */
+void api_keys_set_tenant(
+    struct api_keys *keys, const char *key, const char *tenant);
 
 /* Revoke a key. false: there is none. */
 bool api_keys_remove(struct api_keys *keys, const char *key);

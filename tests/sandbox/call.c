@@ -67,6 +67,7 @@ authorize(struct call *c)
 		    NULL);
 		return false;
 	}
+	c->tenant = tenant_named(c->tenant, c->key->tenant);
 	if (*scope == '\0' || api_key_has_scope(c->key, scope))
 		return true;
 	call_error(c, 403, "insufficient_scope",

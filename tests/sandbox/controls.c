@@ -154,10 +154,11 @@ key_delete(struct call *c)
 static void
 api_key_put(struct call *c)
 {
-	json_t *scopes;
+	json_t *scopes, *tenant;
 
 	if (!call_body(c, false))
 		return;
+	tenant = json_object_get(c->json, "tenant");
 	scopes = json_object_get(c->json, "scopes");
 	for (size_t i = 0; i < json_array_size(scopes); i++) {
 		if (!json_is_string(json_array_get(scopes, i)))
@@ -169,6 +170,8 @@ api_key_put(struct call *c)
 	}
 	api_keys_set(c->tenant->api_keys, c->match.param[0],
 	    json_string_value(json_object_get(c->json, "name")), scopes, 0);
+	api_keys_set_tenant(c->tenant->api_keys, c->match.param[0],
+	    json_string_value(tenant));
 	call_json(c, 200, json_pack("{s:O}", "scopes", scopes));
 }
 

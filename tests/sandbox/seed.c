@@ -70,6 +70,8 @@ seed_api_key(struct tenant *t, json_t *obj, struct apply_problem *ret_problem)
 	api_keys_set(t->api_keys, json_string_value(key),
 	    json_string_value(json_object_get(obj, "name")), scopes,
 	    expires_us);
+	api_keys_set_tenant(t->api_keys, json_string_value(key),
+	    json_string_value(json_object_get(obj, "tenant")));
 	return true;
 }
 
@@ -129,11 +131,15 @@ seed_list(struct tenant *t, const char *path, const char *name, json_t *list,
 	return true;
 }
 
+static bool seed_tenants(struct tenant *t, const char *path, json_t *v);
+
 static bool
 seed_member(struct tenant *t, const char *path, const char *name, json_t *v)
 {
 	const char *near;
 
+	if (t->name == NULL && strcmp(name, "tenants") == 0)
+		return seed_tenants(t, path, v);
 	for (size_t i = 0; i < N_MEMBERS; i++) {
 		if (strcmp(name, members[i].name) != 0)
 			continue;
@@ -149,6 +155,28 @@ seed_member(struct tenant *t, const char *path, const char *name, json_t *v)
 		    "mean \"%s\"?\n",
 		    path, name, near);
 	json_object_set(t->seed, name, v);
+	return true;
+}
+
+/* {"NAME": a seed of its own, without API keys} */
+static bool
+seed_tenants(struct tenant *t, const char *path, json_t *v)
+{
+	const char *tenant, *name;
+	json_t *seed, *list;
+
+	if (!json_is_object(v)) {
+		fprintf(stderr, "qapi-sandbox: %s: tenants: must be an object\n",
+		    path);
+		return false;
+	}
+	json_object_foreach (v, tenant, seed) {
+		json_object_foreach (seed, name, list) {
+			if (!seed_member(
+				tenant_named(t, tenant), path, name, list))
+				return false;
+		}
+	}
 	return true;
 }
 

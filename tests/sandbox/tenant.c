@@ -7,6 +7,7 @@
 #include "store.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct tenant *
 tenant_new(void)
@@ -29,5 +30,24 @@ tenant_free(struct tenant *t)
 	store_free(t->secrets);
 	store_free(t->keys);
 	json_decref(t->seed);
+	tenant_free(t->next);
+	free(t->name);
 	free(t);
+}
+
+struct tenant *
+tenant_named(struct tenant *first, const char *name)
+{
+	struct tenant *t = first;
+
+	if (name == NULL)
+		return first;
+	while (t->next != NULL) {
+		t = t->next;
+		if (strcmp(t->name, name) == 0)
+			return t;
+	}
+	t->next = tenant_new();
+	t->next->name = mem_str(name);
+	return t->next;
 }

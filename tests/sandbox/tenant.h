@@ -1,5 +1,6 @@
 /*
- * All that the service would keep for one customer.
+ * All that the service would keep for one customer. There may be others, who
+ * have secrets and keys of their own; all API keys are with the first one.
  */
 #ifndef SANDBOX_TENANT_H
 #define SANDBOX_TENANT_H
@@ -14,10 +15,15 @@ struct tenant {
 	struct store *secrets; /* of struct secret */
 	struct store *keys;    /* of struct key */
 	json_t *seed; /* members of the seed that nothing has used yet */
+	char *name;   /* NULL: the first one */
+	struct tenant *next; /* of the others */
 };
 
 /* An empty tenant. Free with tenant_free(), which accepts NULL. */
 struct tenant *tenant_new(void);
 void tenant_free(struct tenant *t);
+
+/* The one of that name; made, and empty, if there is none. NULL: the first. */
+struct tenant *tenant_named(struct tenant *first, const char *name);
 
 #endif

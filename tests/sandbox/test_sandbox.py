@@ -323,6 +323,9 @@ class Seeds(unittest.TestCase):
         self.refused({"secrets": [{"history": [{"version": 1}]}]},
                      "secrets[0].history[0].value")
         self.refused({"keys": [{"algorithm": "ROT13"}]}, "keys[0].algorithm")
+        self.refused({"tenants": []}, "tenants", "object")
+        self.refused({"tenants": {"x": {"secrets": [{"value": 1}]}}},
+                     "secrets[0].value")
         self.refused({"keys": [{"algorithm": "Ed25519",
                                 "keyType": "encryption"}]}, "keys[0].keyType")
         self.refused({"keys": [{"algorithm": "Ed25519",
@@ -1577,6 +1580,18 @@ class Controls(Case):
         self.assertEqual(self.api("GET", "/keys", key="new/k").status, 401)
         a = self.sb.control("DELETE", "/api-keys/new%2Fk")
         self.assertEqual(a.status, 404)
+
+    def test_api_keys_of_another_tenant(self):
+        self.put("/api-keys/theirs", {"scopes": ["*"], "tenant": "new"})
+        self.assertEqual(self.api("GET", "/secrets", key="theirs").json[
+            "secrets"], [])
+        made = self.ok(201, "POST", "/secrets", {"name": "x", "value": "v"})
+        path = "/secrets/" + made["id"]
+        self.assertEqual(self.api("GET", path).status, 200)
+        self.assertEqual(self.api("GET", path, key="theirs").status, 404)
+        self.put("/api-keys/theirs", {"scopes": ["*"]})
+        self.assertEqual(self.api("GET", path, key="theirs").status, 200)
+        self.sb.control("DELETE", "/api-keys/theirs")
 
 
 class Size(unittest.TestCase):

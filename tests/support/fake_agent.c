@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "msg_report.h"
+#include "msg_watch.h"
 
 #define IN_SIZE (2 * (size_t)FRAME_REQUEST_MAX)
 
@@ -111,6 +113,8 @@ fake_read(struct fake_conn *c, struct frame *ret)
 	ssize_t n;
 	int r;
 
+	if (c->frames_max > 0 && c->frames == c->frames_max)
+		return false;
 	for (;;) {
 		c->in_len -= c->skip;
 		memmove(c->in, c->in + c->skip, c->in_len);
@@ -120,6 +124,7 @@ fake_read(struct fake_conn *c, struct frame *ret)
 			c->skip = ret->total;
 			if (ret->type == FRAME_HELLO)
 				continue;
+			c->frames++;
 			return true;
 		}
 		if (r != ERR_AGAIN)
@@ -193,8 +198,8 @@ fake_send_error(struct fake_conn *c, uint64_t id, int error,
 	fake_send_wr(c, &wr);
 }
 
-static void
-send_result(struct fake_conn *c, uint64_t id, bool more,
+void
+fake_send_result(struct fake_conn *c, uint64_t id, bool more,
     const struct msg_result *m)
 {
 	size_t size = MSG_RESULT_HEAD_MAX + m->value.len;
@@ -223,7 +228,51 @@ fake_send_value(struct fake_conn *c, uint64_t id, uint16_t index, bool more,
 	m.meta.updated_at = INT64_C(1778241600000);
 	m.value.p = value;
 	m.value.len = len;
-	send_result(c, id, more, &m);
+	fake_send_result(c, id, more, &m);
+}
+
+void
+fake_send_watched(struct fake_conn *c, uint64_t id, uint16_t index,
+    uint8_t position)
+{
+	struct msg_result m = {.index = index};
+	uint8_t bytes[MSG_POSITION_LEN];
+
+	memset(bytes, position, sizeof(bytes));
+	msg_meta_init(&m.meta);
+	m.meta.freshness = MSG_FRESH;
+	m.meta.age_ms = 10;
+	m.meta.version = 3;
+	m.position = (struct view){bytes, sizeof(bytes)};
+	fake_send_result(c, id, true, &m);
+}
+
+void
+fake_send_event(struct fake_conn *c, uint64_t id, uint16_t index,
+    uint8_t reason, uint8_t position)
+{
+	uint8_t buf[MSG_EVENT_LEN], bytes[MSG_POSITION_LEN];
+	struct msg_event m = {index, reason, {bytes, sizeof(bytes)}};
+	struct wr wr;
+
+	memset(bytes, position, sizeof(bytes));
+	wr_init(&wr, buf, sizeof(buf));
+	msg_event_encode(&wr, id, &m);
+	fake_send_wr(c, &wr);
+}
+
+/* Its end, without a reference, if it is not in the table. */
+static const struct fake_value *
+find_value(const struct fake_conn *c, struct view ref)
+{
+	const struct fake_value *v;
+
+	for (v = c->arg; v->ref != NULL; v++) {
+		if (strlen(v->ref) == ref.len &&
+		    memcmp(v->ref, ref.p, ref.len) == 0)
+			break;
+	}
+	return v;
 }
 
 static void
@@ -237,11 +286,7 @@ send_from_table(struct fake_conn *c, const struct frame *frame)
 
 	check(msg_refs_decode(frame->body, &refs) == 0, "decode");
 	for (i = 0; msg_refs_next(&refs, &ref); i++) {
-		for (v = c->arg; v->ref != NULL; v++) {
-			if (strlen(v->ref) == ref.len &&
-			    memcmp(v->ref, ref.p, ref.len) == 0)
-				break;
-		}
+		v = find_value(c, ref);
 		memset(&m, 0, sizeof(m));
 		msg_meta_init(&m.meta);
 		m.index = i;
@@ -261,7 +306,7 @@ send_from_table(struct fake_conn *c, const struct frame *frame)
 			if (v->len > 0)
 				m.value.len = v->len;
 		}
-		send_result(c, frame->id, i + 1 < refs.nrefs, &m);
+		fake_send_result(c, frame->id, i + 1 < refs.nrefs, &m);
 	}
 }
 
@@ -315,6 +360,166 @@ send_stats(struct fake_conn *c, uint64_t id)
 	fake_send_wr(c, &wr);
 }
 
+/*
+ * Subscribed to what has a value; then a change of each, and it hangs up, so
+ * that the client comes again.
+ */
+static void
+serve_watch(struct fake_conn *c, const struct frame *frame)
+{
+	const struct fake_value *v;
+	struct msg_watch_ref ref;
+	struct msg_watch m;
+	struct msg_result no;
+	uint16_t i;
+
+	check(msg_watch_decode(frame->body, &m) == 0, "decode");
+	for (i = 0; msg_watch_next(&m, &ref); i++) {
+		v = find_value(c, ref.ref);
+		if (v->ref != NULL && v->error == 0) {
+			fake_send_watched(c, frame->id, i, 1);
+			continue;
+		}
+		memset(&no, 0, sizeof(no));
+		msg_meta_init(&no.meta);
+		no.index = i;
+		no.error = v->ref == NULL ? ERR_NOT_FOUND : v->error;
+		no.message = view_of("not this one");
+		fake_send_result(c, frame->id, i + 1 < m.nrefs, &no);
+	}
+	check(msg_watch_decode(frame->body, &m) == 0, "decode");
+	for (i = 0; msg_watch_next(&m, &ref); i++) {
+		v = find_value(c, ref.ref);
+		if (v->ref != NULL && v->error == 0)
+			fake_send_event(c, frame->id, i, v->freshness ==
+			    MSG_STALE ? MSG_REASON_STALE
+				      : MSG_REASON_CHANGED, 2);
+	}
+}
+
+/* Changed, unless the reference is stale. */
+static void
+serve_reject(struct fake_conn *c, const struct frame *frame)
+{
+	const struct fake_value *v;
+	struct msg_reject m;
+	struct msg_result r;
+
+	check(msg_reject_decode(frame->body, &m) == 0, "decode");
+	v = find_value(c, m.ref);
+	memset(&r, 0, sizeof(r));
+	msg_meta_init(&r.meta);
+	r.error = v->ref == NULL ? ERR_NOT_FOUND : v->error;
+	r.message = view_of("no such secret");
+	r.changed = v->freshness != MSG_STALE;
+	fake_send_result(c, frame->id, false, &r);
+}
+
+static void
+serve_explain(struct fake_conn *c, const struct frame *frame)
+{
+	const struct fake_value *v;
+	uint8_t buf[MSG_EXPLAINED_MAX];
+	struct msg_explained e;
+	struct msg_explain m;
+	struct wr wr;
+
+	check(msg_explain_decode(frame->body, &m) == 0, "decode");
+	v = find_value(c, m.ref);
+	if (v->error != 0) {
+		fake_send_error(c, frame->id, v->error, "not for you");
+		return;
+	}
+	msg_explained_init(&e);
+	e.why = view_of("no rule matches");
+	if (m.as.len == 0) {
+		e.allowed = e.cached = true;
+		e.rule = view_of("web");
+		e.why = view_of("rule \"web\" lets user me read it");
+		e.meta.freshness = MSG_STALE;
+		e.meta.age_ms = 400999;
+		e.meta.id = view_of("sec_1");
+		e.meta.name = view_of("a name");
+		e.meta.expires_at = INT64_C(1778241600000);
+		e.next_refresh_ms = 9999;
+		e.last_error = ERR_UPSTREAM_UNAVAILABLE;
+		e.message = view_of("connection refused");
+	}
+	wr_init(&wr, buf, sizeof(buf));
+	msg_explained_encode(&wr, frame->id, &e);
+	fake_send_wr(c, &wr);
+}
+
+static void
+send_drill_report(struct fake_conn *c, uint64_t id, uint64_t elapsed_ms)
+{
+	struct msg_drill_read stale = {view_of("qapi://secrets/a"), MSG_STALE,
+	    0, 40};
+	struct msg_drill_read failed = {view_of("qapi://secrets/b"), 0,
+	    ERR_UPSTREAM_UNAVAILABLE, 3};
+	struct msg_drill_value secret = {REF_SECRET, view_of("s-1"),
+	    view_of("a"), 86400000, MSG_LIMIT_MAX_STALE};
+	struct msg_drill_value key = {REF_KEY, view_of("k-1"),
+	    view_of("sign\x1b[0m"), MSG_NO_LIMIT, 0};
+	struct msg_drilled m = {MSG_NO_LIMIT, elapsed_ms, 5, 1};
+	uint8_t buf[1024];
+	struct wr wr;
+	size_t start;
+
+	wr_init(&wr, buf, sizeof(buf));
+	start = msg_drilled_begin(&wr, 0, id);
+	msg_drill_read_add(&wr, &stale);
+	msg_drill_read_add(&wr, &failed);
+	msg_drill_value_add(&wr, &secret);
+	msg_drill_value_add(&wr, &key);
+	msg_drilled_end(&wr, start, &m);
+	fake_send_wr(c, &wr);
+}
+
+/* A second or less is over at once; longer ones end by CANCEL. */
+static void
+serve_drill(struct fake_conn *c, const struct frame *frame)
+{
+	uint8_t buf[64];
+	struct msg_drilled m;
+	struct msg_drill ask;
+	struct frame next;
+	uint64_t id = frame->id;
+	struct wr wr;
+	size_t start;
+
+	check(msg_drill_decode(frame->body, &ask) == 0, "decode");
+	msg_drilled_init(&m);
+	m.duration_ms = ask.duration_ms;
+	wr_init(&wr, buf, sizeof(buf));
+	start = msg_drilled_begin(&wr, FRAME_MORE, id);
+	msg_drilled_end(&wr, start, &m);
+	fake_send_wr(c, &wr);
+	if (ask.duration_ms > 1000 &&
+	    (!fake_read(c, &next) || next.type != FRAME_CANCEL))
+		return;
+	send_drill_report(c, id, ask.duration_ms > 1000 ? 2500
+							: ask.duration_ms);
+}
+
+static void
+serve_metrics(struct fake_conn *c, const struct frame *frame)
+{
+	struct msg_metrics ask;
+	struct msg_text text;
+	uint8_t buf[256];
+	struct wr wr;
+
+	check(msg_metrics_decode(frame->body, &ask) == 0, "decode");
+	wr_init(&wr, buf, sizeof(buf));
+	text.text = view_of(ask.names ? "a_total{name=\"x\"} 1\n"
+				      : "a_total 1\n");
+	msg_text_encode(&wr, FRAME_MORE, frame->id, &text);
+	text.text = view_of("# EOF\n");
+	msg_text_encode(&wr, 0, frame->id, &text);
+	fake_send_wr(c, &wr);
+}
+
 void
 fake_serve_table(struct fake_conn *c)
 {
@@ -327,7 +532,19 @@ fake_serve_table(struct fake_conn *c)
 	fake_send_hello(c, 1, "qapi-agentd 0.1.0");
 	while (fake_read(c, &f)) {
 		wr_init(&wr, buf, sizeof(buf));
-		if (f.type == FRAME_LIST)
+		if (f.type == FRAME_WATCH) {
+			serve_watch(c, &f);
+			return;
+		}
+		if (f.type == FRAME_REJECT)
+			serve_reject(c, &f);
+		else if (f.type == FRAME_EXPLAIN)
+			serve_explain(c, &f);
+		else if (f.type == FRAME_DRILL)
+			serve_drill(c, &f);
+		else if (f.type == FRAME_METRICS)
+			serve_metrics(c, &f);
+		else if (f.type == FRAME_LIST)
 			send_rows(c, f.id);
 		else if (f.type == FRAME_STATUS)
 			send_stats(c, f.id);

@@ -22,6 +22,8 @@ struct fake_conn {
 	uint8_t *in;
 	size_t in_len;
 	size_t skip;		/* of in, the frame read last */
+	unsigned int frames_max; /* fake_read() ends after these; 0: never */
+	unsigned int frames;	/* that it has returned */
 };
 
 /* Serves one connection; it is closed on return.  One at a time. */
@@ -51,6 +53,16 @@ void fake_send_error(struct fake_conn *c, uint64_t id, int error,
 void fake_send_value(struct fake_conn *c, uint64_t id, uint16_t index,
     bool more, const void *value, size_t len);
 
+/* Any RESULT; it may be larger than the stack. */
+void fake_send_result(struct fake_conn *c, uint64_t id, bool more,
+    const struct msg_result *m);
+/* RESULT of WATCH: subscribed, at a position of 16 bytes of this kind. */
+void fake_send_watched(struct fake_conn *c, uint64_t id, uint16_t index,
+    uint8_t position);
+/* An EVENT, with such a position. */
+void fake_send_event(struct fake_conn *c, uint64_t id, uint16_t index,
+    uint8_t reason, uint8_t position);
+
 /* What fake_serve_table() knows of one reference. */
 struct fake_value {
 	const char *ref;	/* NULL: end of the table */
@@ -61,7 +73,11 @@ struct fake_value {
 	uint8_t freshness;	/* 0: fresh */
 };
 
-/* A script that answers everything; arg is a table of struct fake_value. */
+/*
+ * A script that answers everything; arg is a table of struct fake_value.  To
+ * WATCH it sends an event for each (stale if the value is, else changed), and
+ * hangs up.  A drill of more than a second lasts until CANCEL.
+ */
 void fake_serve_table(struct fake_conn *c);
 
 #endif /* SUPPORT_FAKE_AGENT_H */

@@ -7,6 +7,14 @@
 
 #define SPIN 100000u
 
+static void
+copy_key(char ret[FAKE_KEY_MAX], const struct secmem *key)
+{
+	assert_true(secmem_len(key) < FAKE_KEY_MAX);
+	memcpy(ret, secmem_bytes(key), secmem_len(key));
+	ret[secmem_len(key)] = '\0';
+}
+
 static int
 start(struct upstream *up, const struct upstream_request *req,
     upstream_cb *cb, void *arg, struct upstream_call **ret_call)
@@ -26,6 +34,13 @@ start(struct upstream *up, const struct upstream_request *req,
 	if (req->id.len > 0)
 		memcpy(call->id, req->id.p, req->id.len);
 	call->req.id.p = (const uint8_t *)call->id;
+	memcpy(call->key, fu->key, sizeof(call->key));
+	if (req->key != NULL) {
+		copy_key(call->key, req->key);
+		call->other_key = true;
+		fu->other_key_calls++;
+		call->req.key = NULL; /* is not kept */
+	}
 	call->cb = cb;
 	call->arg = arg;
 	TAILQ_INSERT_TAIL(&fu->calls, call, link);
@@ -63,6 +78,7 @@ set_key(struct upstream *up, struct secmem *key)
 	struct fake_upstream *fu = (struct fake_upstream *)up;
 
 	fu->keys_set++;
+	copy_key(fu->key, key);
 	secmem_free_bytes(key);
 }
 
@@ -76,6 +92,29 @@ static const struct upstream_ops ops = {
 	.start = start, .cancel = cancel, .set_key = set_key,
 	.free = free_upstream,
 };
+
+void
+fake_upstream_key(struct fake_upstream *fu, const char *key, int status)
+{
+	size_t i = 0;
+
+	while (fu->keys[i].key != NULL && strcmp(fu->keys[i].key, key) != 0)
+		i++;
+	assert_true(i < FAKE_KEYS);
+	fu->keys[i] = (struct fake_key){ key, status };
+}
+
+static int
+key_status(const struct fake_upstream *fu, const struct upstream_call *call)
+{
+	size_t i;
+
+	for (i = 0; i < FAKE_KEYS && fu->keys[i].key != NULL; i++) {
+		if (strcmp(fu->keys[i].key, call->key) == 0)
+			return fu->keys[i].status;
+	}
+	return 0;
+}
 
 void
 fake_upstream_init(struct fake_upstream *fu)
@@ -310,7 +349,17 @@ fake_upstream_answer_table(struct fake_upstream *fu,
 		.date_ms = fu->date_ms != 0 ? fu->date_ms : MSG_NO_TIME,
 	};
 
-	if (fu->mode == FAKE_NO_CONNECTION) {
+	int status = key_status(fu, call);
+
+	if (status == 404 && fu->mode == FAKE_OK && !is_read(call)) {
+		/* another tenant's, who has nothing */
+		answer.status = 200;
+		answer.page = calloc(1, sizeof(*answer.page));
+		assert_non_null(answer.page);
+	} else if (status != 0 && fu->mode == FAKE_OK) {
+		answer_from_status(call, status, &answer);
+		answer.retry_after_ms = fu->retry_after_ms;
+	} else if (fu->mode == FAKE_NO_CONNECTION) {
 		answer_from_status(call, 0, &answer);
 	} else if (fu->mode == FAKE_STATUS) {
 		answer_from_status(call, fu->status, &answer);

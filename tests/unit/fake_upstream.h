@@ -12,6 +12,9 @@
 
 #include "upstream.h"
 
+#define FAKE_KEY_MAX 32
+#define FAKE_KEYS 8
+
 /* A call under way. */
 struct upstream_call {
 	TAILQ_ENTRY(upstream_call) link;
@@ -19,6 +22,8 @@ struct upstream_call {
 	upstream_cb *cb;
 	void *arg;
 	char id[MSG_ID_MAX + 1];
+	char key[FAKE_KEY_MAX];	/* that it was asked with */
+	bool other_key;		/* which was not the one in force */
 };
 
 TAILQ_HEAD(fake_calls, upstream_call);
@@ -38,6 +43,12 @@ struct fake_thing {
 	bool nameless;		/* reads do not tell its name: a JWK */
 	const char *field;	/* one more field, or NULL */
 	const char *field_text;
+};
+
+/* What the service makes of an API key: this status for whatever it asks. */
+struct fake_key {
+	const char *key;
+	int status;
 };
 
 #define FAKE_THINGS 300
@@ -68,9 +79,15 @@ struct fake_upstream {
 	unsigned int lists;
 	unsigned int cancelled;
 	unsigned int keys_set;
+	unsigned int other_key_calls;	/* started with another key */
+	char key[FAKE_KEY_MAX];	/* in force; "" until one is set */
+	struct fake_key keys[FAKE_KEYS];
 	unsigned int most;	/* calls under way at once */
 	unsigned int under_way;
 };
+
+/* From now on this key gets that status, 0: what the table has. */
+void fake_upstream_key(struct fake_upstream *fu, const char *key, int status);
 
 void fake_upstream_init(struct fake_upstream *fu);
 /* No call may be under way. */

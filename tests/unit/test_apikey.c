@@ -193,6 +193,74 @@ test_read_default_place(void **state)
 		assert_memory_equal(why, "/etc/qapi-agent/api-key", 23);
 }
 
+static void
+expect_other(struct apikey_stamp *last, const char *path)
+{
+	struct apikey_stamp now;
+
+	apikey_stamp(path, &now);
+	assert_false(apikey_stamp_equal(last, &now));
+	*last = now;
+	apikey_stamp(path, &now);
+	assert_true(apikey_stamp_equal(last, &now));
+}
+
+static void
+test_stamp_tells_every_change(void **state)
+{
+	const struct timespec times[2] = {{1, 1}, {1, 1}};
+	struct apikey_stamp last = {.exists = false}, now;
+	char path[TEMPDIR_PATH], other[TEMPDIR_PATH];
+	int fd;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s", tempdir_file(&dir, "stamp"));
+	(void)snprintf(other, sizeof(other), "%s", tempdir_file(&dir, "next"));
+	apikey_stamp(path, &now);
+	assert_false(now.exists);
+	assert_true(apikey_stamp_equal(&last, &now));
+	(void)tempdir_write(&dir, "stamp", "qapi_a", 6, 0600);
+	expect_other(&last, path);
+	/* another file, whatever its times and size */
+	(void)tempdir_write(&dir, "next", "qapi_b", 6, 0600);
+	assert_int_equal(utimensat(AT_FDCWD, other,
+	    (struct timespec[2]){last.mtime, last.mtime}, 0), 0);
+	assert_int_equal(rename(other, path), 0);
+	expect_other(&last, path);
+	/* the same file, longer */
+	fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_int_equal(write(fd, "c", 1), 1);
+	(void)close(fd);
+	expect_other(&last, path);
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+	expect_other(&last, path);
+	/* a link to elsewhere */
+	assert_int_equal(rename(path, other), 0);
+	expect_other(&last, path);
+	assert_false(last.exists);
+	assert_int_equal(symlink("next", path), 0);
+	expect_other(&last, path);
+	(void)tempdir_write(&dir, "third", "qapi_a", 6, 0600);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("third", path), 0);
+	expect_other(&last, path);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void
+test_stamp_of_the_credential(void **state)
+{
+	struct apikey_stamp now;
+
+	(void)state;
+	(void)tempdir_write(&dir, "api-key", "qapi_c", 6, 0400);
+	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", dir.path, 1), 0);
+	apikey_stamp(NULL, &now);
+	(void)unsetenv("CREDENTIALS_DIRECTORY");
+	assert_true(now.exists);
+	assert_int_equal(now.size, 6);
+}
+
 int
 main(void)
 {
@@ -205,6 +273,8 @@ main(void)
 	    cmocka_unit_test(test_read_refuses_what_is_no_key),
 	    cmocka_unit_test(test_read_takes_the_credential),
 	    cmocka_unit_test(test_read_default_place),
+	    cmocka_unit_test(test_stamp_tells_every_change),
+	    cmocka_unit_test(test_stamp_of_the_credential),
 	};
 
 	return cmocka_run_group_tests_name("apikey", tests, setup, teardown);

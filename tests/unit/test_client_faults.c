@@ -56,6 +56,41 @@ __wrap_strdup(const char *s)
 	return fails() ? NULL : __real_strdup(s);
 }
 
+/* The fake serves one connection at a time: that of a is closed here. */
+static int
+scenario_of_watch_and_drill(struct qapi_agent *a)
+{
+	static const char *const refs[] = {REF, "qapi://secrets/none", "bad"};
+	struct qapi_agent_watch *watch = NULL;
+	struct qapi_agent_drill *drill = NULL;
+	enum qapi_agent_reason reason;
+	char path[128];
+	size_t i;
+	int r, n;
+
+	(void)snprintf(path, sizeof(path), "%s", qapi_agent_socket(a));
+	if ((r = qapi_agent_set_socket(a, path)) != 0 ||
+	    (r = qapi_agent_watch(a, refs, NULL, 3, &watch)) != 0)
+		goto out;
+	/* the agent hangs up after each: over three connections */
+	for (n = 0; n < 3 && r == 0; n++)
+		r = qapi_agent_watch_next(watch, 10000, &i, &reason);
+	if (r == 0)
+		r = qapi_agent_item_error(qapi_agent_items_at(
+		    qapi_agent_watch_items(watch), 0));
+	qapi_agent_watch_free(&watch);
+	if (r != 0 ||
+	    (r = qapi_agent_drill_offline(a, 2000, &drill)) != 0)
+		goto out;
+	qapi_agent_drill_end(drill);
+	r = qapi_agent_drill_wait(drill, 10000);
+	qapi_agent_drill_free(&drill);
+out:
+	assert_null(watch);
+	assert_null(drill);
+	return r;
+}
+
 /* Everything the library does; 0, or the first error. */
 static int
 scenario(const char *path)
@@ -66,6 +101,8 @@ scenario(const char *path)
 	struct qapi_agent_item *item = NULL;
 	struct qapi_agent_items *items = NULL;
 	struct qapi_agent_stats *stats = NULL;
+	struct qapi_agent_explanation *explanation = NULL;
+	char *text = NULL;
 	int r = QAPI_AGENT_ERR_NOMEM;
 
 	if (a == NULL || terms == NULL)
@@ -89,12 +126,24 @@ scenario(const char *path)
 	if ((r = qapi_agent_refresh(a, refs, 1, &items)) != 0)
 		goto out;
 	qapi_agent_items_free(&items);
-	r = qapi_agent_ping(a);
+	if ((r = qapi_agent_ping(a)) != 0 ||
+	    (r = qapi_agent_reject(a, REF, NULL, &item)) != 0)
+		goto out;
+	qapi_agent_item_free(&item);
+	if ((r = qapi_agent_explain(a, REF, "me", &explanation)) != 0)
+		goto out;
+	qapi_agent_explanation_free(&explanation);
+	if ((r = qapi_agent_metrics(a, true, &text, NULL)) != 0)
+		goto out;
+	qapi_agent_text_free(&text);
+	r = scenario_of_watch_and_drill(a);
 out:
 	/* on failure nothing was handed out */
 	assert_null(item);
 	assert_null(items);
 	assert_null(stats);
+	assert_null(explanation);
+	assert_null(text);
 	qapi_agent_terms_free(&terms);
 	qapi_agent_free(&a);
 	return r;

@@ -3,9 +3,13 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "err.h"
@@ -96,6 +100,25 @@ sh(const char *line)
 	out_len = slurp("out", out);
 	(void)slurp("err", err);
 	return WEXITSTATUS(status);
+}
+
+/* Does the process block this signal? */
+static bool
+blocks_signal(pid_t pid, int signo)
+{
+	unsigned long long mask = 0;
+	char path[64], line[256];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (sscanf(line, "SigBlk: %llx", &mask) == 1)
+			break;
+	}
+	(void)fclose(f);
+	return (mask >> (signo - 1) & 1) != 0;
 }
 
 static unsigned int
@@ -250,7 +273,8 @@ test_usage(void **state)
 	assert_int_equal(sh("$Q run --on-change restart -- true"), 125);
 	assert_int_equal(sh("$Q run --env Aa -- true"), 125);
 	assert_int_equal(sh("$Q --version && $Q --help && "
-			    "for c in get list run refresh purge status ping; "
+			    "for c in get list run refresh purge watch reject "
+			    "explain drill status top metrics ping; "
 			    "do $Q $c --help || exit 9; done"), 0);
 	assert_string_equal(err, "");
 }
@@ -299,6 +323,197 @@ test_refresh_and_purge(void **state)
 	assert_int_equal(sh("$Q purge a"), 0);
 	assert_int_equal(sh("$Q purge --all"), 0);
 	assert_string_equal(out, "7 purged\n");
+}
+
+static void
+test_watch(void **state)
+{
+	(void)state;
+	/* the agent hangs up after each; SIGPIPE ends it in the end */
+	assert_int_equal(sh("$Q watch a old | head -n 5"), 0);
+	assert_string_equal(out, "changed\tqapi://secrets/a\n"
+	    "stale\tqapi://secrets/old\n"
+	    "changed\tqapi://secrets/a\n"
+	    "stale\tqapi://secrets/old\n"
+	    "changed\tqapi://secrets/a\n");
+	assert_string_equal(err, "");
+	/* what may not be watched is said at once, and the rest goes on */
+	assert_int_equal(sh("$Q watch none a de | head -n 1"), 0);
+	assert_string_equal(out, "changed\tqapi://secrets/a\n");
+	assert_int_equal(lines(err), 2);
+	assert_non_null(strstr(err, "qapi-agent: qapi://secrets/none: not "
+				    "this one: "));
+	/* nothing to watch is left */
+	assert_int_equal(sh("$Q watch de none"), 4);
+	assert_int_equal(lines(err), 2);
+	assert_string_equal(out, "");
+	assert_int_equal(sh("$Q watch qapi://secrets/a?x=1"), 2);
+	assert_int_equal(lines(err), 1);
+	assert_int_equal(sh("$Q --socket /nonexistent/s watch a"), 5);
+	assert_int_equal(lines(err), 1);
+	assert_int_equal(sh("$Q watch a >/dev/full"), 1);
+	assert_int_equal(sh("$Q watch"), 2);
+}
+
+static void
+test_reject(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q reject a"), 0);
+	assert_string_equal(out, "changed\tqapi://secrets/a\n");
+	assert_int_equal(sh("$Q reject old"), 1);
+	assert_string_equal(out, "unchanged\tqapi://secrets/old\n");
+	assert_string_equal(err, "");
+	assert_int_equal(sh("$Q reject none"), 3);
+	assert_int_equal(sh("$Q reject de"), 4);
+	assert_string_equal(out, "");
+	assert_int_equal(lines(err), 1);
+	assert_int_equal(sh("$Q reject"), 2);
+	assert_int_equal(sh("$Q reject a b"), 2);
+	assert_int_equal(sh("$Q reject a >/dev/full"), 1);
+}
+
+static void
+test_explain(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q explain --json a"), 0);
+	assert_string_equal(out, "{\"ref\":\"qapi://secrets/a\",\"allowed\":"
+	    "true,\"rule\":\"web\",\"cached\":true,\"freshness\":\"stale\","
+	    "\"ageSeconds\":400,\"nextRefreshSeconds\":9,\"expiresAt\":"
+	    "\"2026-05-08T12:00:00Z\",\"lastError\":\"upstream-unavailable\""
+	    "}\n");
+	assert_int_equal(sh("$Q explain a --as nobody --json"), 0);
+	assert_string_equal(out, "{\"ref\":\"qapi://secrets/a\",\"allowed\":"
+	    "false,\"rule\":null,\"cached\":false,\"freshness\":null,"
+	    "\"ageSeconds\":null,\"nextRefreshSeconds\":null,\"expiresAt\":"
+	    "null,\"lastError\":null}\n");
+	assert_int_equal(sh("$Q explain a"), 0);
+	assert_string_equal(out,
+	    "reference     qapi://secrets/a\n"
+	    "name          a name\n"
+	    "id            sec_1\n"
+	    "allowed       yes\n"
+	    "rule          web\n"
+	    "why           rule \"web\" lets user me read it\n"
+	    "cached        yes, stale, 6m40s old\n"
+	    "next refresh  9s\n"
+	    "expires       2026-05-08T12:00:00Z\n"
+	    "last error    upstream-unavailable\n"
+	    "              connection refused\n");
+	assert_int_equal(sh("$Q explain --as nobody a"), 0);
+	assert_non_null(strstr(out, "allowed       no\nrule          -\n"
+				    "why           no rule matches\n"
+				    "cached        no\n"));
+	assert_int_equal(sh("$Q explain de"), 4);
+	assert_int_equal(sh("$Q explain de --json"), 4);
+	assert_non_null(strstr(err, "\"error\":\"denied\""));
+	assert_int_equal(sh("$Q explain"), 2);
+	assert_int_equal(sh("$Q explain a b"), 2);
+	assert_int_equal(sh("$Q explain a --as ''"), 2);
+	assert_int_equal(sh("$Q explain a --sa x"), 2);
+	assert_non_null(strstr(err, "did you mean --as?"));
+}
+
+static void
+test_drill(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q drill offline 1s"), 0);
+	assert_string_equal(out,
+	    "The drill lasted 1s. References asked for: 5, failed: 1.\n"
+	    "\nReferences that failed:\n"
+	    "  upstream-unavailable         3  qapi://secrets/b\n"
+	    "\nReferences served all the same:\n"
+	    "  stale                       40  qapi://secrets/a\n"
+	    "\nWhat was cached, and when it becomes unusable after the "
+	    "service goes away:\n"
+	    "  1d (max-stale)        secret  a\n"
+	    "  never                 key     sign\\x1b[0m\n");
+	assert_string_equal(err, "");
+	assert_int_equal(sh("$Q drill --json offline 1s"), 0);
+	assert_string_equal(out, "{\"elapsedSeconds\":1,\"asked\":5,"
+	    "\"failed\":1,\"references\":[{\"ref\":\"qapi://secrets/a\","
+	    "\"freshness\":\"stale\",\"error\":null,\"times\":40},"
+	    "{\"ref\":\"qapi://secrets/b\",\"freshness\":null,\"error\":"
+	    "\"upstream-unavailable\",\"times\":3}],\"values\":[{\"kind\":"
+	    "\"secret\",\"id\":\"s-1\",\"name\":\"a\",\"unusableInSeconds\":"
+	    "86400,\"limit\":\"max-stale\"},{\"kind\":\"key\",\"id\":\"k-1\","
+	    "\"name\":\"sign\\u001b[0m\",\"unusableInSeconds\":null,"
+	    "\"limit\":null}]}\n");
+	assert_int_equal(sh("$Q drill"), 2);
+	assert_int_equal(sh("$Q drill offline"), 2);
+	assert_int_equal(sh("$Q drill online 1s"), 2);
+	assert_int_equal(sh("$Q drill offline 1x"), 2);
+	assert_int_equal(sh("$Q drill offline 0"), 2);
+	assert_int_equal(sh("$Q drill offline 2d"), 2);
+	assert_int_equal(lines(err), 1);
+	assert_int_equal(sh("$Q --socket /nonexistent/s drill offline 1s"), 5);
+}
+
+/* A signal ends it early, with the report all the same. */
+static void
+test_drill_interrupted(void **state)
+{
+	pid_t pid;
+	int status;
+
+	(void)state;
+	pid = fork();
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		(void)snprintf(out, sizeof(out), "%s/out", dir);
+		if (freopen(out, "w", stdout) == NULL)
+			_exit(99);
+		(void)execl(QAPI_AGENT, "qapi-agent", "--socket",
+		    fake_path(fake), "drill", "offline", "1h", (char *)NULL);
+		_exit(99);
+	}
+	/* once signals are blocked they are waited for, and none is lost */
+	while (!blocks_signal(pid, SIGINT))
+		(void)usleep(1000);
+	assert_int_equal(kill(pid, SIGINT), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	(void)slurp("out", out);
+	assert_non_null(strstr(out, "The drill lasted 2s."));
+}
+
+static void
+test_metrics(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q metrics"), 0);
+	assert_string_equal(out, "a_total 1\n# EOF\n");
+	assert_int_equal(sh("$Q metrics --names"), 0);
+	assert_string_equal(out, "a_total{name=\"x\"} 1\n# EOF\n");
+	assert_int_equal(sh("$Q metrics x"), 2);
+	assert_int_equal(sh("$Q metrics >/dev/full"), 1);
+	assert_int_equal(sh("$Q --socket /nonexistent/s metrics"), 5);
+}
+
+static const char top_picture[] =
+    "qapi-agentd 0.1.0, pid 42, up 1h30m, clients -\n"
+    "service: ok, breaker -, last success - ago\n"
+    "cache: 7 secrets, - keys, - of -; hits -, misses -, stale -\n"
+    "\n"
+    "FRESHNESS  AGE        EXPIRES       KIND    NAME\n"
+    "stale      1m1s       -             secret  db/password\n"
+    "-          -          -             key     sign\\x09me\\x1b[0m\n";
+
+static void
+test_top_once(void **state)
+{
+	(void)state;
+	assert_int_equal(sh("$Q top"), 0);
+	assert_string_equal(out, top_picture);
+	assert_int_equal(sh("$Q top --once --delay 1s"), 0);
+	assert_string_equal(out, top_picture);
+	assert_int_equal(sh("$Q top x"), 2);
+	assert_int_equal(sh("$Q top --delay 0"), 2);
+	assert_int_equal(sh("$Q top --delay 2h"), 2);
+	assert_int_equal(sh("$Q --socket /nonexistent/s top"), 5);
 }
 
 static void
@@ -387,6 +602,180 @@ test_closed_std_descriptors(void **state)
 	assert_string_equal(err, "alpha");
 }
 
+/* --- on a terminal ------------------------------------------------------- */
+
+/* A command with a terminal for itself, of rows rows. */
+struct term {
+	pid_t pid;
+	int fd;			/* our end */
+	char seen[OUT_MAX];	/* what it has written so far */
+	size_t len;
+};
+
+static void
+term_start(struct term *t, unsigned short rows, const char *const *argv)
+{
+	struct winsize size = {.ws_row = rows, .ws_col = 100};
+
+	memset(t, 0, sizeof(*t));
+	t->pid = forkpty(&t->fd, NULL, NULL, &size);
+	assert_int_not_equal(t->pid, -1);
+	if (t->pid == 0) {
+		(void)setenv("QAPI_AGENT_SOCK", fake_path(fake), 1);
+		(void)execv(QAPI_AGENT, (char *const *)(uintptr_t)argv);
+		_exit(99);
+	}
+}
+
+/* Read until text has come after what was seen up to from. */
+static size_t
+term_expect(struct term *t, size_t from, const char *text)
+{
+	struct pollfd pfd = {.fd = t->fd, .events = POLLIN};
+	const char *found;
+	ssize_t n;
+
+	while ((found = strstr(t->seen + from, text)) == NULL) {
+		if (poll(&pfd, 1, 10000) <= 0 || t->len + 1 >= OUT_MAX)
+			fail_msg("no %s in: %s", text, t->seen + from);
+		n = read(t->fd, t->seen + t->len, OUT_MAX - t->len - 1);
+		if (n <= 0)
+			fail_msg("ended without %s: %s", text,
+			    t->seen + from);
+		t->len += (size_t)n;
+		t->seen[t->len] = '\0';
+	}
+	return (size_t)(found - t->seen) + strlen(text);
+}
+
+static int
+term_wait(struct term *t)
+{
+	int status;
+
+	/* what it writes to its end, so that it does not wait for us */
+	while (t->len + 1 < OUT_MAX) {
+		ssize_t n = read(t->fd, t->seen + t->len,
+		    OUT_MAX - t->len - 1);
+
+		if (n <= 0)
+			break;
+		t->len += (size_t)n;
+	}
+	t->seen[t->len] = '\0';
+	assert_int_equal(waitpid(t->pid, &status, 0), t->pid);
+	assert_true(WIFEXITED(status));
+	(void)close(t->fd);
+	return WEXITSTATUS(status);
+}
+
+static bool
+term_echoes(const struct term *t)
+{
+	struct termios settings;
+
+	assert_int_equal(tcgetattr(t->fd, &settings), 0);
+	return (settings.c_lflag & (ECHO | ICANON)) == (ECHO | ICANON);
+}
+
+static void
+test_top_on_a_terminal(void **state)
+{
+	static const char *const argv[] = {"qapi-agent", "top", "-d", "100ms",
+	    NULL};
+	static struct term t;
+	struct winsize small = {.ws_row = 6, .ws_col = 40};
+	size_t at;
+	int status;
+
+	(void)state;
+	term_start(&t, 24, argv);
+	/* another screen, and the whole picture */
+	at = term_expect(&t, 0, "\033[?1049h");
+	at = term_expect(&t, at, "db/password");
+	at = term_expect(&t, at, "sign\\x09me\\x1b[0m\033[K");
+	assert_false(term_echoes(&t));
+	/* again and again */
+	at = term_expect(&t, at, "db/password");
+	/* a smaller window has less of it */
+	assert_int_equal(ioctl(t.fd, TIOCSWINSZ, &small), 0);
+	at = term_expect(&t, at, "and 2 more");
+	/* stopped, the terminal is as it was; and back */
+	assert_int_equal(write(t.fd, "\032", 1), 1);
+	assert_int_equal(waitpid(t.pid, &status, WUNTRACED), t.pid);
+	assert_true(WIFSTOPPED(status));
+	at = term_expect(&t, at, "\033[?1049l");
+	assert_true(term_echoes(&t));
+	assert_int_equal(kill(t.pid, SIGCONT), 0);
+	at = term_expect(&t, at, "\033[?1049h");
+	at = term_expect(&t, at, "and 2 more");
+	assert_int_equal(write(t.fd, "q", 1), 1);
+	at = term_expect(&t, at, "\033[?1049l");
+	assert_int_equal(term_wait(&t), 0);
+}
+
+/* STATUS and LIST, and no more. */
+static void
+script_one_picture(struct fake_conn *c)
+{
+	c->frames_max = 2;
+	fake_serve_table(c);
+}
+
+/* An agent that goes away is nothing to end for; a signal is. */
+static void
+test_top_is_interrupted(void **state)
+{
+	struct fake *f = fake_start(script_one_picture,
+	    (void *)(uintptr_t)table);
+	const char *const argv[] = {"qapi-agent", "--socket", fake_path(f),
+	    "top", "--delay", "100ms", NULL};
+	static struct term t;
+	size_t at;
+
+	(void)state;
+	term_start(&t, 24, argv);
+	at = term_expect(&t, 0, "db/password");
+	assert_int_equal(unlink(fake_path(f)), 0);
+	at = term_expect(&t, at, fake_path(f));
+	at = term_expect(&t, at, "trying again");
+	assert_int_equal(write(t.fd, "\003", 1), 1);
+	at = term_expect(&t, at, "\033[?1049l");
+	assert_int_equal(term_wait(&t), 0);
+	assert_null(strstr(t.seen + at, "\033[?1049h"));
+	fake_stop(&f);
+}
+
+static void
+test_top_without_an_agent(void **state)
+{
+	static const char *const argv[] = {"qapi-agent", "--socket",
+	    "/nonexistent/s", "top", NULL};
+	static struct term t;
+
+	(void)state;
+	term_start(&t, 24, argv);
+	assert_int_equal(term_wait(&t), 5);
+	assert_null(strstr(t.seen, "\033[?1049h"));
+}
+
+static void
+test_drill_on_a_terminal(void **state)
+{
+	static const char *const argv[] = {"qapi-agent", "drill", "offline",
+	    "1h", NULL};
+	static struct term t;
+	size_t at;
+
+	(void)state;
+	term_start(&t, 24, argv);
+	at = term_expect(&t, 0, "drill: 0s of 1h, Ctrl-C ends it");
+	assert_int_equal(write(t.fd, "\003", 1), 1);
+	/* the line is gone before the report */
+	at = term_expect(&t, at, "\r\033[KThe drill lasted 2s.");
+	assert_int_equal(term_wait(&t), 0);
+}
+
 static int
 setup(void **state)
 {
@@ -420,6 +809,17 @@ main(void)
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_status_and_ping),
 		cmocka_unit_test(test_refresh_and_purge),
+		cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_reject),
+		cmocka_unit_test(test_explain),
+		cmocka_unit_test(test_drill),
+		cmocka_unit_test(test_drill_interrupted),
+		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_top_once),
+		cmocka_unit_test(test_top_on_a_terminal),
+		cmocka_unit_test(test_top_is_interrupted),
+		cmocka_unit_test(test_top_without_an_agent),
+		cmocka_unit_test(test_drill_on_a_terminal),
 		cmocka_unit_test(test_run_environment),
 		cmocka_unit_test(test_run_memory_file),
 		cmocka_unit_test(test_run_failures),

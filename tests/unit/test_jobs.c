@@ -25,6 +25,7 @@ struct fixture {
 	unsigned int state_changes;
 	unsigned int key_reads;
 	bool key_changed;	/* what reload_key() says next */
+	bool key_pending;
 	enum jobs_state state_seen;
 };
 
@@ -37,6 +38,12 @@ reload_key(void *arg)
 	f->key_reads++;
 	f->key_changed = false;
 	return changed;
+}
+
+static bool
+key_pending(void *arg)
+{
+	return ((struct fixture *)arg)->key_pending;
 }
 
 static struct jobs_stats
@@ -61,8 +68,8 @@ static struct jobs *
 make(struct fixture *f, unsigned int max_in_flight)
 {
 	const struct jobs_hooks hooks = {
-		.reload_key = reload_key, .state_changed = state_changed,
-		.arg = f,
+		.reload_key = reload_key, .key_pending = key_pending,
+		.state_changed = state_changed, .arg = f,
 	};
 
 	return jobs_new(NULL, &f->fu.up, max_in_flight, &hooks);
@@ -1053,6 +1060,98 @@ test_401_of_the_key_before_is_tried_with_the_new_one(void **state)
 	assert_int_equal(f->fu.started, 6);
 }
 
+/* Another key is being tried: what is refused waits for what comes of it. */
+static void
+test_401_waits_while_another_key_is_tried(void **state)
+{
+	struct fixture *f = *state;
+
+	f->key_pending = true;
+	(void)begin(f, 0, true);
+	(void)begin(f, 1, false);
+	fake_time_run();
+	fake_upstream_answer_status(&f->fu, fake_upstream_first(&f->fu), 401);
+	fake_upstream_answer_status(&f->fu, fake_upstream_first(&f->fu), 401);
+	fake_time_pass(60000);
+	assert_int_equal(f->ended, 0);
+	assert_int_equal(f->state_changes, 0);
+	assert_int_equal(stats_of(f).in_flight, 0);
+	assert_int_equal(f->fu.started, 2);
+	f->key_pending = false;
+	jobs_key_changed(f->js);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->ended, 2);
+	assert_int_equal(f->fu.started, 4);
+	assert_int_equal(stats_of(f).state, JOBS_OK);
+}
+
+static void
+test_401_that_waited_in_vain_is_one(void **state)
+{
+	struct fixture *f = *state;
+	struct job *job;
+
+	f->key_pending = true;
+	(void)begin(f, 0, true);
+	(void)begin(f, 1, true);
+	job = begin(f, 2, true);
+	fake_time_run();
+	while (fake_upstream_first(&f->fu) != NULL)
+		fake_upstream_answer_status(&f->fu,
+		    fake_upstream_first(&f->fu), 401);
+	job_cancel(job);
+	f->key_pending = false;
+	jobs_key_settled(f->js);
+	assert_int_equal(f->ended, 2);
+	assert_int_equal(f->done[0].error, ERR_UNAUTHORIZED);
+	assert_int_equal(f->done[1].error, ERR_UNAUTHORIZED);
+	assert_non_null(strstr(f->done[0].message, "API key"));
+	assert_int_equal(stats_of(f).state, JOBS_UNAUTHORIZED);
+	jobs_key_settled(f->js); /* nothing waits */
+	assert_int_equal(f->ended, 2);
+}
+
+/* It is no probe any more, so that another may go. */
+static void
+test_probe_waits_for_a_key_too(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)begin(f, 0, true);
+	fake_time_run();
+	fake_upstream_answer_status(&f->fu, fake_upstream_first(&f->fu), 401);
+	assert_int_equal(stats_of(f).state, JOBS_UNAUTHORIZED);
+	f->key_pending = true;
+	(void)begin(f, 1, true);
+	fake_time_pass(2000);
+	fake_upstream_answer_status(&f->fu, fake_upstream_first(&f->fu), 401);
+	assert_int_equal(f->ended, 1);
+	(void)begin(f, 2, true);
+	fake_time_pass(30000);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 1);
+	fake_upstream_answer_status(&f->fu, fake_upstream_first(&f->fu), 401);
+	f->key_pending = false;
+	jobs_key_changed(f->js);
+	assert_int_equal(stats_of(f).state, JOBS_UNKNOWN);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->done[1].count, 1);
+	assert_int_equal(f->done[2].count, 1);
+	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
+}
+
+static void
+test_free_with_jobs_that_wait_for_a_key(void **state)
+{
+	struct fixture *f = *state;
+
+	f->key_pending = true;
+	(void)begin(f, 0, true);
+	fake_time_run();
+	fake_upstream_answer_status(&f->fu, fake_upstream_first(&f->fu), 401);
+	assert_int_equal(f->ended, 0);
+	/* and is freed by tear_down() */
+}
+
 static void
 test_probe_reads_the_key_again(void **state)
 {
@@ -1222,6 +1321,10 @@ main(void)
 		test(test_401_with_the_old_key_trips_the_breaker_at_once),
 		test(test_key_is_read_once_for_many_401s),
 		test(test_401_of_the_key_before_is_tried_with_the_new_one),
+		test(test_401_waits_while_another_key_is_tried),
+		test(test_401_that_waited_in_vain_is_one),
+		test(test_probe_waits_for_a_key_too),
+		test(test_free_with_jobs_that_wait_for_a_key),
 		test(test_probe_reads_the_key_again),
 	};
 

@@ -2,6 +2,8 @@
 
 #include "log.h"
 
+#include <sys/socket.h>
+
 #include "tempdir.h"
 
 static char out[4000];
@@ -126,11 +128,11 @@ test_errno_is_kept(void **state)
 	assert_int_equal(errno, EDOM);
 }
 
-/* A pipe as standard error, that is read when the test says so. */
+/* Standard error as fds[1], that is read when the test says so. */
 static void
-test_a_pipe_that_nobody_reads_does_not_block(void **state)
+check_unread(const int fds[2])
 {
-	int saved = dup(STDERR_FILENO), flags, fds[2], i;
+	int saved = dup(STDERR_FILENO), flags, i;
 	static char text[200000];
 	size_t len = 0;
 	ssize_t n;
@@ -138,10 +140,9 @@ test_a_pipe_that_nobody_reads_does_not_block(void **state)
 	unsigned int lost = 0, lines = 0;
 	char *p;
 
-	(void)state;
-	assert_int_equal(pipe(fds), 0);
 	assert_true(dup2(fds[1], STDERR_FILENO) >= 0);
 	(void)close(fds[1]);
+	log_init();
 	for (i = 0; i < 5000; i++)
 		log_error("line %d of many, each of them so long that a pipe "
 		    "holds some hundreds of them", i);
@@ -154,6 +155,7 @@ test_a_pipe_that_nobody_reads_does_not_block(void **state)
 		len += (size_t)n;
 	flags = fcntl(STDERR_FILENO, F_GETFL);
 	assert_true(dup2(saved, STDERR_FILENO) >= 0);
+	log_init();
 	(void)close(saved);
 	(void)close(fds[0]);
 	text[len] = '\0';
@@ -173,6 +175,29 @@ test_a_pipe_that_nobody_reads_does_not_block(void **state)
 	assert_int_equal(flags & O_NONBLOCK, 0);
 }
 
+static void
+test_a_pipe_that_nobody_reads_does_not_block(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	check_unread(fds);
+}
+
+/* As the journal's is. */
+static void
+test_a_socket_that_nobody_reads_does_not_block(void **state)
+{
+	int fds[2], size = 4096;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_int_equal(setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &size,
+	    sizeof(size)), 0);
+	check_unread(fds);
+}
+
 int
 main(void)
 {
@@ -184,6 +209,7 @@ main(void)
 	    cmocka_unit_test(test_long_text_is_cut),
 	    cmocka_unit_test(test_errno_is_kept),
 	    cmocka_unit_test(test_a_pipe_that_nobody_reads_does_not_block),
+	    cmocka_unit_test(test_a_socket_that_nobody_reads_does_not_block),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);

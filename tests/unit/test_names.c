@@ -303,6 +303,58 @@ test_forgotten_listing_is_gone_for_new_readers_only(void **state)
 	listing_unref(held);
 }
 
+/* Its pages were read before, perhaps with another tenant's key. */
+static void
+test_forgotten_listing_under_way_is_begun_again(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fu.page_size = 1;
+	renew(f, REF_SECRET, true);
+	fake_time_run();
+	/* on the first page: it is asked for once more */
+	names_forget(f->names, REF_SECRET);
+	assert_int_equal(f->fu.cancelled, 1);
+	fake_time_run();
+	fake_upstream_answer_table(&f->fu, fake_upstream_first(&f->fu));
+	fake_time_run();
+	fake_upstream_answer_table(&f->fu, fake_upstream_first(&f->fu));
+	fake_time_run();
+	assert_int_equal(f->pages, 2);
+	/* on the third: from the first, and the third counts for nothing */
+	names_forget(f->names, REF_SECRET);
+	fake_time_run();
+	fake_upstream_answer_table(&f->fu, fake_upstream_first(&f->fu));
+	fake_time_run();
+	assert_int_equal(fake_upstream_first(&f->fu)->req.page, 1);
+	assert_int_equal(f->pages, 2);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->pages, 5);
+	assert_int_equal(f->told[REF_SECRET], 1);
+	assert_int_equal(listing_count(names_listing(f->names, REF_SECRET)),
+	    3);
+}
+
+static void
+test_forgotten_listing_whose_page_fails_is_begun_again(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fu.page_size = 1;
+	renew(f, REF_SECRET, true);
+	fake_time_run();
+	fake_upstream_answer_table(&f->fu, fake_upstream_first(&f->fu));
+	fake_time_run();
+	names_forget(f->names, REF_SECRET);
+	fake_time_run();
+	fake_upstream_answer_status(&f->fu, fake_upstream_first(&f->fu), 403);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->told[REF_SECRET], 1);
+	assert_int_equal(f->error, 0);
+	assert_int_equal(listing_count(names_listing(f->names, REF_SECRET)),
+	    3);
+}
+
 static void
 test_free_cancels_renewals(void **state)
 {
@@ -430,6 +482,8 @@ main(void)
 		    test_service_that_never_ends_its_list_is_left_after_1000_pages),
 		test(test_no_memory_ends_it_with_an_error),
 		test(test_forgotten_listing_is_gone_for_new_readers_only),
+		test(test_forgotten_listing_under_way_is_begun_again),
+		test(test_forgotten_listing_whose_page_fails_is_begun_again),
 		test(test_free_cancels_renewals),
 		test(test_waited_renewal_overtakes_later_pages_too),
 		test(test_pages_are_shown_as_they_come),

@@ -132,8 +132,20 @@ test_closed_socket_tells_no_more(void **state)
 	(void)close(other[1]);
 }
 
+/* Whether the pidfd is had at once or when it is asked for. */
+static struct peer *
+new_by(int fd, bool quick)
+{
+	struct peer *p = peer_new(fd);
+
+	if (!quick || p == NULL || !peer_asks_socket(p))
+		return p;
+	peer_free(p);
+	return peer_new_quick(fd);
+}
+
 static void
-test_new_exe(void **state)
+check_exe(bool quick)
 {
 	char self[1024];
 	struct peer *p;
@@ -141,14 +153,13 @@ test_new_exe(void **state)
 	ssize_t n;
 	int sv[2];
 
-	(void)state;
 	if (getenv("UNDER_VALGRIND") != NULL)
 		skip(); /* there the executable is valgrind */
 	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	assert_true(n > 0);
 	self[n] = '\0';
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
-	p = peer_new(sv[0]);
+	p = new_by(sv[0], quick);
 	assert_non_null(p);
 	exe = peer_exe(p);
 	assert_non_null(exe);
@@ -159,12 +170,20 @@ test_new_exe(void **state)
 	(void)close(sv[1]);
 }
 
+static void
+test_new_exe(void **state)
+{
+	(void)state;
+	check_exe(false);
+	check_exe(true);
+}
+
 /*
  * A child connects and exits; the accepted socket outlives it.  Whoever has
  * left may have lent its number to another since.
  */
 static void
-test_new_from_a_peer_that_left(void **state)
+check_peer_that_left(bool quick)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
@@ -173,7 +192,6 @@ test_new_from_a_peer_that_left(void **state)
 	int listening;
 	int fd;
 
-	(void)state;
 	listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(listening >= 0);
 	memset(&ss, 0, sizeof(ss));
@@ -193,7 +211,7 @@ test_new_from_a_peer_that_left(void **state)
 	fd = accept(listening, NULL, NULL);
 	assert_true(fd >= 0);
 	assert_int_equal(waitpid(child, NULL, 0), child);
-	p = peer_new(fd);
+	p = new_by(fd, quick);
 	assert_non_null(p);
 	assert_int_equal(peer_uid(p), getuid());
 	assert_null(peer_unit(p));
@@ -201,6 +219,14 @@ test_new_from_a_peer_that_left(void **state)
 	peer_free(p);
 	(void)close(fd);
 	(void)close(listening);
+}
+
+static void
+test_new_from_a_peer_that_left(void **state)
+{
+	(void)state;
+	check_peer_that_left(false);
+	check_peer_that_left(true);
 }
 
 static void
@@ -224,6 +250,33 @@ test_new_supplementary_groups(void **state)
 	assert_true(peer_in_group(p, 5001));
 	assert_true(peer_in_group(p, 5002));
 	assert_false(peer_in_group(p, 5003));
+	peer_free(p);
+	(void)close(sv[0]);
+	(void)close(sv[1]);
+}
+
+static void
+test_new_with_more_groups_than_most(void **state)
+{
+	gid_t saved[256], groups[200];
+	struct peer *p;
+	int nsaved, sv[2];
+	gid_t i;
+
+	(void)state;
+	nsaved = getgroups(256, saved);
+	assert_true(nsaved >= 0);
+	for (i = 0; i < 200; i++)
+		groups[i] = 5000 + i;
+	if (setgroups(200, groups) != 0)
+		skip(); /* not root */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	assert_int_equal(setgroups((size_t)nsaved, saved), 0);
+	p = peer_new(sv[0]);
+	assert_non_null(p);
+	for (i = 0; i < 200; i++)
+		assert_true(peer_in_group(p, 5000 + i));
+	assert_false(peer_in_group(p, 5200));
 	peer_free(p);
 	(void)close(sv[0]);
 	(void)close(sv[1]);
@@ -296,6 +349,7 @@ main(void)
 	    cmocka_unit_test(test_closed_socket_tells_no_more),
 	    cmocka_unit_test(test_new_from_a_peer_that_left),
 	    cmocka_unit_test(test_new_supplementary_groups),
+	    cmocka_unit_test(test_new_with_more_groups_than_most),
 	    cmocka_unit_test(test_new_without_credentials),
 	    cmocka_unit_test(test_fake),
 	    cmocka_unit_test(test_http),

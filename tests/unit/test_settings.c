@@ -107,7 +107,7 @@ check_defaults(const struct settings *s)
 	assert_int_equal(s->log_level, LOG_LEVEL_INFO);
 	assert_string_equal(s->audit_log, "journal");
 	assert_string_equal(s->url, "https://api.quantumapi.eu/api/v1");
-	assert_null(s->api_key_file);
+	assert_null(s->api_key_files);
 	assert_null(s->ca_file);
 	assert_null(s->pinned_public_key);
 	assert_null(s->proxy);
@@ -215,7 +215,8 @@ test_every_key(void **state)
 	assert_int_equal(s->log_level, LOG_LEVEL_DEBUG);
 	assert_string_equal(s->audit_log, "/tmp/audit");
 	assert_string_equal(s->url, "http://127.0.0.1:8080/api/v1");
-	assert_string_equal(s->api_key_file, "/tmp/key");
+	assert_string_equal(s->api_key_files[0], "/tmp/key");
+	assert_null(s->api_key_files[1]);
 	assert_string_equal(s->ca_file, "/tmp/ca.pem");
 	assert_string_equal(s->proxy, "socks5h://u:p@proxy.example:1080");
 	assert_int_equal(s->connect_timeout_ms, 250);
@@ -608,6 +609,29 @@ test_fault_socket_path_too_long(void **state)
 }
 
 static void
+test_api_key_files(void **state)
+{
+	struct settings *s = good("[upstream]\napi-key-file= /a/new ,/b/old\n");
+
+	(void)state;
+	assert_string_equal(s->api_key_files[0], "/a/new");
+	assert_string_equal(s->api_key_files[1], "/b/old");
+	assert_null(s->api_key_files[2]);
+	settings_free(s);
+	s = good("[upstream]\napi-key-file=\n");
+	assert_null(s->api_key_files);
+	settings_free(s);
+	settings_free(good("[upstream]\n"
+			   "api-key-file=/1,/2,/3,/4,/5,/6,/7,/8\n"));
+	expect_bad("upstream", "api-key-file=/1,/2,/3,/4,/5,/6,/7,/8,/9",
+	    "at most 8 paths");
+	expect_bad("upstream", "api-key-file=/a,,/b", "between two commas");
+	expect_bad("upstream", "api-key-file=/a,", "between two commas");
+	expect_bad("upstream", "api-key-file=/a,b", "absolute paths");
+	expect_bad("upstream", "api-key-file=a", "absolute paths");
+}
+
+static void
 test_fault_preload(void **state)
 {
 	static char text[1200] = "[cache]\npreload=";
@@ -866,6 +890,7 @@ main(void)
 	    cmocka_unit_test(test_fault_values),
 	    cmocka_unit_test(test_fault_addresses),
 	    cmocka_unit_test(test_fault_socket_path_too_long),
+	    cmocka_unit_test(test_api_key_files),
 	    cmocka_unit_test(test_fault_preload),
 	    cmocka_unit_test(test_fault_rules),
 	    cmocka_unit_test(test_fault_credentials),

@@ -39,6 +39,7 @@ struct fixture {
 	struct secmem api_key;
 	struct state_config state_cfg;
 	struct state *state;
+	size_t used;		/* API key of what was taken over */
 	char log[4000];		/* of the last start */
 };
 
@@ -83,8 +84,8 @@ up(void *arg)
 	struct fixture *f = arg;
 
 	fetch_up(f);
-	assert_int_equal(state_new(NULL, f->fetch, &f->state_cfg, &f->state),
-	    0);
+	assert_int_equal(state_new(NULL, f->fetch, &f->state_cfg, &f->state,
+	    &f->used), 0);
 }
 
 /* Start; the log is captured. */
@@ -791,9 +792,21 @@ test_second_of_two_api_keys_opens_it(void **state)
 	f->state_cfg.napi_keys = 2;
 	start(f);
 	assert_int_equal(count(f), 3);
+	assert_int_equal(f->used, 1);
+	/* so that one is in force, and what is saved is for it */
 	stop(f);
-	/* saved for the first */
 	f->state_cfg.napi_keys = 1;
+	assert_refused(f, "another key");
+	f->state_cfg.api_keys = &keys[1];
+	assert_int_equal(rename(tempdir_file(&f->dir, "state.bad"), f->path),
+	    0);
+	start(f);
+	assert_int_equal(count(f), 3);
+	assert_int_equal(f->used, 0);
+	/* until the other one takes over */
+	state_key_changed(f->state, &keys[0], 1);
+	stop(f);
+	f->state_cfg.api_keys = &keys[0];
 	start(f);
 	assert_int_equal(count(f), 3);
 	down(f, false);

@@ -167,8 +167,9 @@ state_up(void)
 		.refresh_interval_ms = 300000,
 		.unauthorized_grace_ms = 300000,
 	};
+	size_t used;
 
-	return state_new(NULL, fetch, &cfg, &st);
+	return state_new(NULL, fetch, &cfg, &st, &used);
 }
 
 static void
