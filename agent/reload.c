@@ -206,10 +206,6 @@ reload_find_fixed(struct reload *rl, struct reload_next *next)
 		    "at the start: that takes a restart");
 		fresh->max_memory = old->max_memory;
 	}
-	if (!reload_same_text(fresh->state_file, old->state_file) ||
-	    !reload_same_text(fresh->state_key_file, old->state_key_file))
-		reload_note(rl, "state-file= or state-key-file= has changed: "
-		    "that takes a restart");
 	if (listener_is_inherited(*rl->listener) &&
 	    (!reload_same_socket(fresh, old) ||
 	    !reload_same_access(fresh, old))) {

@@ -18,11 +18,10 @@
 
 #include "fetch.h"
 #include "secmem.h"
+#include "state_keys.h"
 
 struct event_base;
 struct state;
-
-#define STATE_API_KEYS_MAX 4u	/* more of them are passed over */
 
 struct state_config {
 	const char *file;	/* state-file; NULL: none */

@@ -286,6 +286,22 @@ class Restart(State):
         self.read_all()
 
 
+    def test_snapshot_of_the_second_of_two_keys_is_served(self):
+        """During a roll-over, whichever is in force."""
+        self.made()
+        second = os.path.join(self.dir, "second")
+        self.write_key(self.key, second)
+        new = "qapi_" + os.urandom(20).hex()
+        self.private.add(new)
+        self.write_key(new)
+        conf = {"upstream": {"api-key-file": f"{self.key_path},{second}"}}
+        self.run_agent(conf)
+        self.read_all()
+        # and it goes on being that one's, until the new one is proven
+        self.again(conf)
+        self.read_all()
+
+
 class Refused(State):
     def test_truncated_file_starts_cold(self):
         data = self.made()
