@@ -56,9 +56,9 @@ int seal_derive(enum seal_source source, const struct secmem *material,
 struct seal;
 
 /*
- * Begin to seal.  url and api (of seal_derive()) are bound in, not stored.  Fills the header,
- * with a new random salt; ret_seal is freed with seal_free().  Returns 0 or
- * ERR_NOMEM.
+ * Begin to seal.  url and api (of seal_derive()) are bound in, not stored.
+ * Fills the header, with a new random salt; ret_seal is freed with seal_free().
+ * Returns 0 or ERR_NOMEM.
  */
 int seal_new(const struct secmem *key, const struct seal_info *info,
     struct view url, const struct secmem *api,
