@@ -365,6 +365,8 @@ agent_reload(struct agent *a)
 	notify_reloading();
 	if (reload_run(&rl)) {
 		agent_warn_unavailable(a->settings);
+		state_configure(a->state, a->settings->refresh_interval_ms,
+		    a->settings->unauthorized_grace_ms);
 		(void)snprintf(a->reloaded, sizeof(a->reloaded), "%s", rl.why);
 	} else {
 		(void)snprintf(a->reloaded, sizeof(a->reloaded),

@@ -347,6 +347,9 @@ state_key_changed(struct state *s, const struct secmem *api_keys,
 		    "snapshots stay sealed with the old one");
 		return;
 	}
+	/* that the old one was refused means nothing now */
+	s->refused = false;
+	timer_stop(s->grace);
 	state_save_free(s->save);
 	s->save = NULL;
 	s->dirty = true;
@@ -592,6 +595,16 @@ state_confirm_interval(uint64_t refresh_ms)
 	return quarter < STATE_CONFIRM_MAX_MS ? quarter : STATE_CONFIRM_MAX_MS;
 }
 
+void
+state_configure(struct state *s, uint64_t refresh_interval_ms,
+    uint64_t unauthorized_grace_ms)
+{
+	if (s == NULL)
+		return;
+	s->confirm_ms = state_confirm_interval(refresh_interval_ms);
+	s->grace_ms = unauthorized_grace_ms;
+}
+
 static int
 state_build(struct state *s, struct event_base *base,
     const struct state_config *cfg)
@@ -599,8 +612,8 @@ state_build(struct state *s, struct event_base *base,
 	char why[STATE_WHY];
 	int r;
 
-	s->confirm_ms = state_confirm_interval(cfg->refresh_interval_ms);
-	s->grace_ms = cfg->unauthorized_grace_ms;
+	state_configure(s, cfg->refresh_interval_ms,
+	    cfg->unauthorized_grace_ms);
 	s->place.dir_fd = s->place.lock_fd = -1;
 	s->url = strdup(cfg->url);
 	if (s->url == NULL || (cfg->file != NULL &&

@@ -47,6 +47,10 @@ int state_new(struct event_base *base, struct fetch *fetch,
     const struct state_config *cfg, struct state **ret_state,
     size_t *ret_api_key);
 
+/* After a reload; the rest of the configuration takes a restart. */
+void state_configure(struct state *s, uint64_t refresh_interval_ms,
+    uint64_t unauthorized_grace_ms);
+
 /* Other API keys from now on: what was sealed for the old ones is replaced. */
 void state_key_changed(struct state *s, const struct secmem *api_keys,
     size_t napi_keys);

@@ -477,6 +477,16 @@ test_confirmations_are_written_once_a_minute_or_so(void **state)
 	wait_saved(f);
 	interval = saved_at(f) - at;
 	assert_true(interval >= 75 * SECOND && interval <= 77 * SECOND);
+	/* a reload makes it another interval, a minute at least */
+	state_configure(f->state, MINUTE, MINUTE);
+	at = saved_at(f);
+	for (i = 0; i < 59; i++) {
+		cache_confirm(fetch_cache(f->fetch), e, fake_now.boot_ms,
+		    fake_now.boot_ms + HOUR, &fake_now);
+		fake_time_pass(SECOND);
+		assert_int_equal(saved_at(f), at);
+	}
+	wait_saved(f);
 }
 
 static void
