@@ -17,6 +17,8 @@
 #include "names.h"
 #include "seal.h"
 #include "state_load.h"
+#include "state_place.h"
+#include "state_save.h"
 #include "tempdir.h"
 
 #define SECOND 1000u
@@ -1078,51 +1080,142 @@ test_leftover_of_a_kill_is_no_harm(void **state)
 
 /* --- while the cache changes --- */
 
+#define SLICED 2000u		/* entries, half of which stay as they are */
+
+/* A value that shows its version, so that a torn or mixed one is seen. */
+static size_t
+sliced_len(uint64_t version)
+{
+	return 1 + (size_t)(version * 37 % 3000);
+}
+
+static void
+put_sliced(struct fixture *f, unsigned int number, uint64_t version)
+{
+	struct cache_key key = { .kind = REF_SECRET };
+	struct cache_entry *e;
+	struct object *o;
+	char id[16];
+
+	(void)snprintf(id, sizeof(id), "s%u", number);
+	key.id = unit_view(id);
+	e = cache_get(fetch_cache(f->fetch), &key, &fake_now);
+	assert_non_null(e);
+	o = unit_object(REF_SECRET, id, id, version, MSG_NO_TIME,
+	    sliced_len(version), (int)('a' + version % 26));
+	assert_int_equal(cache_install(fetch_cache(f->fetch), e, o, 0,
+	    &fake_now, NULL), 0);
+	object_unref(o);
+}
+
+static bool
+check_sliced(void *arg, struct cache_entry *e)
+{
+	struct view v = object_value(e->object);
+	size_t i;
+
+	++*(unsigned int *)arg;
+	assert_int_equal(v.len, sliced_len(e->object->version));
+	for (i = 0; i < v.len; i++)
+		assert_int_equal(v.p[i], 'a' + e->object->version % 26);
+	return true;
+}
+
+/* Any number of changes between two slices. */
+static void
+churn(struct fixture *f, uint64_t *seed)
+{
+	unsigned int i, number;
+	struct cache_entry *e;
+	char id[16];
+
+	for (i = 0; i < 30; i++) {
+		number = SLICED / 2 + (unsigned int)unit_below(seed, SLICED);
+		(void)snprintf(id, sizeof(id), "s%u", number);
+		e = find(f, REF_SECRET, id, 0);
+		if (e != NULL && i % 3 == 0)
+			cache_drop(fetch_cache(f->fetch), e);
+		else
+			put_sliced(f, number, 1 + unit_below(seed, 5000));
+		(void)snprintf(id, sizeof(id), "s%u",
+		    (unsigned int)unit_below(seed, SLICED / 2));
+		cache_touch(fetch_cache(f->fetch),
+		    find(f, REF_SECRET, id, 0), &fake_now);
+	}
+}
+
+/* Make one in slices; returns in how many. */
+static unsigned int
+save_sliced(struct fixture *f, const struct secmem *key,
+    struct state_place *place, uint64_t *seed)
+{
+	const struct state_save_config cfg = {
+		.cache = fetch_cache(f->fetch), .names = fetch_names(f->fetch),
+		.key = key, .api = key, .url = unit_view(URL),
+		.info = { .source = SEAL_API_KEY, .sequence = 1 },
+		.facts = { .wall_floor_ms = INT64_MIN }, .place = place,
+	};
+	struct state_save *sv = NULL;
+	enum state_progress p;
+	unsigned int slices = 0;
+
+	assert_int_equal(state_save_new(&cfg, &fake_now, &sv), 0);
+	while ((p = state_save_step(sv)) != STATE_DONE) {
+		assert_true(p == STATE_MORE || p == STATE_WAIT);
+		if (p == STATE_WAIT)
+			state_writer_wait(state_save_writer(sv));
+		else
+			churn(f, seed);
+		slices++;
+	}
+	state_writer_wait(state_save_writer(sv));
+	assert_true(state_writer_is_done(state_save_writer(sv)));
+	assert_int_equal(state_writer_file_error(state_save_writer(sv)), 0);
+	state_save_free(sv);
+	return slices;
+}
+
 /*
- * In slices, with the cache changing between any two: every value that was
- * there all the time is in it, none is torn, and the next one has it all.
+ * With the cache changing between any two slices, every value that was there
+ * all the time is in it, and none is torn.
  */
 static void
 test_changes_while_it_is_made(void **state)
 {
 	struct fixture *f = *state;
+	struct secmem key = {0};
+	const struct state_load_key load_key = { SEAL_API_KEY, &key, &key, 0 };
+	struct state_load_config cfg = { .keys = &load_key, .nkeys = 1,
+		.url = unit_view(URL) };
+	struct state_place place;
+	struct state_loaded got;
 	uint64_t seed = unit_seed();
-	struct state_status st;
-	char id[24];
-	unsigned int i, n, round;
-	struct cache_entry *e;
+	unsigned int i, n = 0;
+	char id[16], why[200];
+	int fd;
 
-	start(f);
-	put_many(f, 3000, 40);
-	for (round = 0; round < 5; round++) {
-		put(f, "e0", 0, MSG_NO_TIME, 41 + round);
-		/* to the moment at which it begins */
-		do {
-			fake_time_pass(1);
-			state_get_status(f->state, &fake_now, &st);
-		} while (st.saved && st.saved_age_ms < 999);
-		/* fake_time_run() would do all slices in one go; so the rest
-		 * is made with changes in between by state_stop() below */
-		for (i = 0; i < 300; i++) {
-			(void)snprintf(id, sizeof(id), "x%u",
-			    (unsigned int)unit_below(&seed, 2000));
-			e = find(f, REF_SECRET, id, 0);
-			if (e != NULL)
-				cache_drop(fetch_cache(f->fetch), e);
-			else
-				put(f, id, 0, MSG_NO_TIME,
-				    1 + unit_below(&seed, 3000));
-		}
-		wait_saved(f);
-	}
-	n = (unsigned int)count(f);
-	stop(f);
-	start(f);
-	assert_int_equal(count(f), n);
-	for (i = 0; i < 3000; i++) {
-		(void)snprintf(id, sizeof(id), "e%u", i);
+	assert_int_equal(seal_derive(SEAL_API_KEY, &f->api_key, &key), 0);
+	assert_int_equal(state_place_init(&place, f->path), 0);
+	assert_int_equal(state_place_open(&place, why, sizeof(why)), 0);
+	fetch_up(f);
+	for (i = 0; i < SLICED; i++)
+		put_sliced(f, i, i + 1);
+	assert_true(save_sliced(f, &key, &place, &seed) > 20);
+	down(f, false);
+	fetch_up(f);
+	cfg.cache = fetch_cache(f->fetch);
+	cfg.names = fetch_names(f->fetch);
+	assert_int_equal(state_place_read(&place, &fd, why, sizeof(why)), 0);
+	assert_int_equal(state_load(&cfg, fd, &fake_now, &got), STATE_OK);
+	(void)close(fd);
+	cache_foreach(fetch_cache(f->fetch), check_sliced, &n);
+	assert_int_equal(n, got.items);
+	for (i = 0; i < SLICED / 2; i++) {
+		(void)snprintf(id, sizeof(id), "s%u", i);
 		assert_non_null(find(f, REF_SECRET, id, 0));
 	}
+	state_place_done(&place);
+	secmem_free_bytes(&key);
 }
 
 static void
