@@ -279,7 +279,7 @@ host_start(struct host *h, const struct host_saved *saved)
 			.max_bytes = HOST_MAX_BYTES,
 			.refresh_interval_ms = cfg->refresh_interval_ms,
 			.refresh_lead_ms = 60000,
-			.reread_interval_ms = 24 * HOST_HOUR_MS,
+			.reread_interval_ms = HOST_REREAD_S * UINT64_C(1000),
 			.max_stale_ms = cfg->max_stale_ms,
 			.negative_ttl_ms = 10000,
 			.idle_evict_ms = 24 * HOST_HOUR_MS,
