@@ -579,7 +579,7 @@ cache_confirm(struct cache *c, struct cache_entry *e, uint64_t sent_boot_ms,
 		cache_unpark(c, e);
 		return;
 	}
-	/* there are no random bits here, but it is the expired one's own */
+	/* no random bits came with it: each entry has jitter of its own */
 	if (e->expired)
 		due_boot_ms = cache_next_ordinary(c, e,
 		    slab_number(&c->entries, e) * 2654435761u, now);

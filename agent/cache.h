@@ -45,7 +45,7 @@ enum cache_event {
 	CACHE_EVENT_EXPIRING,	/* refresh_lead before expiresAt */
 	CACHE_EVENT_EXPIRED,
 	CACHE_EVENT_GONE,	/* a definite no of the service */
-	CACHE_EVENT_STALE,	/* a due refresh has failed, for the first time */
+	CACHE_EVENT_STALE,	/* a due refresh failed, for the first time */
 	CACHE_EVENT_FRESH_AGAIN, /* confirmed after CACHE_EVENT_STALE */
 };
 
@@ -118,7 +118,8 @@ enum cache_state {
 	CACHE_TOO_OLD,		/* stale for longer than max_stale */
 	CACHE_NEGATIVE,		/* negative_error is the answer */
 	CACHE_UNJUDGED,		/* it has an expiresAt, and nobody knows what
-				 * time it is (cache_can_judge()): not servable */
+				 * time it is, see cache_can_judge(): not
+				 * servable */
 };
 
 struct cache_stats {
@@ -149,9 +150,10 @@ void cache_configure(struct cache *c, const struct cache_config *cfg);
  * CHANGED: something that a caller sees differs, or a value is there where the
  * service had refused one, or where cache_clear() had dropped one (nobody
  * knows then whether it is another).  GONE: refused where there was one, or
- * where cache_clear() had dropped one.  EXPIRING and EXPIRED: once for each expiresAt.  STALE: at the first failure, unless it
- * has expired; FRESH_AGAIN: when that is over.  Nothing is told of what is
- * purged, evicted, restored, or held for the first time, but that it expires.
+ * where cache_clear() had dropped one.  EXPIRING and EXPIRED: once for each
+ * expiresAt.  STALE: at the first failure, unless it has expired; FRESH_AGAIN:
+ * when that is over.  Nothing is told of what is purged, evicted, restored, or
+ * held for the first time, but that it expires.
  */
 void cache_set_watcher(struct cache *c,
     void (*cb)(void *arg, const struct cache_entry *e, enum cache_event ev),
@@ -305,7 +307,10 @@ void cache_clear(struct cache *c, struct cache_entry *e,
 /* Remove an entry without a job; wipes its value unless a reader holds it. */
 void cache_drop(struct cache *c, struct cache_entry *e);
 
-/* Evict least useful entries until want bytes went or none is left; how many went. */
+/*
+ * Evict least useful entries until want bytes went or none is left; how many
+ * went.
+ */
 size_t cache_evict(struct cache *c, size_t want);
 
 /*

@@ -76,7 +76,7 @@ bool cache_past_expiry(const struct cache *c, const struct object *o,
 void cache_expire(struct cache *c, struct cache_entry *e,
     const struct now *now);
 
-/* When what was confirmed now is to be refreshed next, if nothing is special. */
+/* When what was confirmed now is to be refreshed next. */
 uint64_t cache_next_ordinary(const struct cache *c,
     const struct cache_entry *e, uint32_t rnd, const struct now *now);
 

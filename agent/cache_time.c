@@ -315,9 +315,10 @@ cache_next_phase(const struct cache *c, struct view what,
 	 */
 	if (wait < interval_ms >> CACHE_PHASE_SKIP_SHIFT)
 		wait += interval_ms >> CACHE_PHASE_SKIP_SHIFT;
-	wait += span ? rnd % span : 0;
-	return cache_after(now->boot_ms,
-	    wait < interval_ms ? wait : interval_ms);
+	/* later by some jitter, but never by the interval after all */
+	if (span > interval_ms - wait)
+		span = interval_ms - wait;
+	return cache_after(now->boot_ms, wait + (span ? rnd % span : 0));
 }
 
 /*

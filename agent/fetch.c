@@ -542,6 +542,7 @@ fetch_lookup_in(const struct fetch *f)
 		.names = f->names,
 		.refresh_interval_ms = f->cfg.cache.refresh_interval_ms,
 		.negative_ttl_ms = f->cfg.cache.negative_ttl_ms,
+		.max_stale_ms = f->cfg.cache.max_stale_ms,
 	};
 }
 

@@ -489,15 +489,20 @@ lookup_listing(const struct lookup *lk, const struct lookup_in *in,
 	struct listing *l = names_listing(in->names, lk->kind);
 	uint64_t age = now->boot_ms - names_begun(in->names, lk->kind);
 	bool newer = names_sent(in->names, lk->kind) > lk->since;
+	/* a renewal has failed: this caller's, or the newest where it is not
+	 * to ask for one */
+	bool stale = lk->names_done ? lk->names_error != 0
+	    : lk->only_if_cached && names_error(in->names, lk->kind) != 0;
 
+	if (stale && (age > lk->max_stale_ms || age > in->max_stale_ms))
+		l = NULL;
 	if (l != NULL && (newer || lk->names_done || lk->only_if_cached ||
 	    (age < in->refresh_interval_ms && age <= lk->max_age_ms)) &&
 	    !(lk->fresh && !newer)) {
 		result->error = 0;
 		result->object = NULL;
 		result->listing = listing_ref(l);
-		result->freshness = lk->names_done && lk->names_error != 0
-		    ? MSG_STALE : MSG_FRESH;
+		result->freshness = stale ? MSG_STALE : MSG_FRESH;
 		result->age_ms = age;
 		return LOOKUP_DONE;
 	}

@@ -57,6 +57,7 @@ struct lookup_in {
 	struct names *names;
 	uint64_t refresh_interval_ms;
 	uint64_t negative_ttl_ms;
+	uint64_t max_stale_ms;
 };
 
 enum lookup_step {

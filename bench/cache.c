@@ -171,7 +171,8 @@ measure_memory(struct bench *b, const char *what, int64_t expires_at)
 	    each < GOAL_BYTES ? "" : "  over");
 	printf("    an entry %zu, an object %zu; counted in the budget: %.1f "
 	    "with the value, really %.1f\n", sizeof(struct cache_entry),
-	    malloc_usable_size(b->one) + sizeof(size_t), (double)stats.bytes / n, plain + secret);
+	    malloc_usable_size(b->one) + sizeof(size_t),
+	    (double)stats.bytes / n, plain + secret);
 	cache_free(b->c);
 }
 

@@ -4,7 +4,10 @@
 #include "errors.h"
 #include "out.h"
 
-/* References that the agent will not watch.  Returns the first's status. */
+/*
+ * References that the agent will not watch, and for people also those that
+ * have no value now.  Returns the status of the first that is not watched.
+ */
 static int
 report_ended(const struct cli *cli, const struct qapi_agent_watch *watch)
 {
@@ -15,8 +18,14 @@ report_ended(const struct cli *cli, const struct qapi_agent_watch *watch)
 
 	for (i = 0; i < qapi_agent_items_count(items); i++) {
 		item = qapi_agent_items_at(items, i);
-		if (!qapi_agent_watch_has_ended(watch, i))
+		if (!qapi_agent_watch_has_ended(watch, i)) {
+			if (qapi_agent_item_error(item) != 0)
+				errors_note(qapi_agent_item_ref(item),
+				    "watched, though there is no value now: %s",
+				    qapi_agent_error_text(
+				    qapi_agent_item_error(item)));
 			continue;
+		}
 		r = errors_report(cli->json, qapi_agent_item_ref(item),
 		    qapi_agent_item_error(item),
 		    qapi_agent_item_message(item));

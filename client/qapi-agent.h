@@ -324,6 +324,7 @@ void qapi_agent_watch_free(struct qapi_agent_watch **watch);
  * subscribes with the positions it has: whatever changed meanwhile is told
  * then.  The same event may come twice.  A slow caller gets fewer events, not
  * other ones: the agent keeps one of each reason for each reference.
+ * Signals do not end the wait: one that has to look around sets a timeout.
  *
  * Returns 0; TIMEOUT if nothing came within timeout_ms (0: wait for ever; not
  * the timeout of the handle); NOMEM, after which it can be called again; or,

@@ -19,6 +19,7 @@ import contextlib
 import grp
 import http.client
 import json
+import mmap
 import os
 import pwd
 import re
@@ -27,6 +28,7 @@ import shutil
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -54,6 +56,7 @@ def program(variable, path):
 AGENTD = program("QAPI_AGENTD", "agent/qapi-agentd")
 AGENT = program("QAPI_AGENT", "client/qapi-agent")
 SANDBOX = program("QAPI_SANDBOX", "tests/sandbox/qapi-sandbox")
+STEERED = program("QAPI_STEERED", "tests/integration/qapi-agentd-steered")
 
 
 def configured(name):
@@ -140,7 +143,10 @@ def at_once(count, function):
 
 def utc(seconds_from_now):
     """A time as the service writes it, to the millisecond."""
-    t = time.time() + seconds_from_now
+    return utc_of(time.time() + seconds_from_now)
+
+
+def utc_of(t):
     whole = int(t)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + \
         f".{int((t - whole) * 1000):03d}Z"
@@ -244,8 +250,17 @@ class Sandbox:
     def hits(self, fault_id):
         return next(f["hits"] for f in self.faults() if f["id"] == fault_id)
 
-    def clear(self):
-        self.control("DELETE", "/faults")
+    def clear(self, release=True):
+        """release=False: what hangs goes on hanging."""
+        self.control("DELETE", "/faults" if release
+                     else "/faults?release=false")
+
+    def set_ahead(self, seconds):
+        """The service's clock against the machine's."""
+        self.control("PUT", "/clock", {"aheadMs": round(seconds * 1000)})
+
+    def set_rate_limit(self, per_minute):
+        self.control("PUT", "/rate-limit", {"perMinute": per_minute})
 
     def forget(self):
         """Count from here."""
@@ -277,6 +292,93 @@ class Sandbox:
 
 
 # ---------------------------------------------------------------------------
+# Time
+# ---------------------------------------------------------------------------
+
+class Clock:
+    """The clocks of qapi-agentd-steered (tests/support/steered_time.c).
+
+    Each call returns when all that was due by then has run, and every request
+    that came of it has been answered, or nothing has happened to it for
+    `patience` seconds of real time. Real time goes on beside. Where clients
+    start requests all the while, `moment` bounds how long that can take.
+    """
+
+    LAYOUT = struct.Struct("=QqqqQQQQ")
+    MAGIC = 0x716170692d636c6b
+
+    def __init__(self, directory, wall=None):
+        """wall: what the wall clock says at the start, seconds since 1970."""
+        self.path = os.path.join(directory, "clock")
+        self.passed_ms = self.suspended_ms = self.stepped_ms = 0
+        self.settled_ms = 0     # of the first two: what is over
+        self.patience = 0.25
+        self.moment = 10        # real seconds for a passing one, at most
+        self.wish = 0
+        self.running = None     # says whether somebody is there to answer
+        if wall is not None:
+            self.stepped_ms = int((wall - time.time()) * 1000)
+        with open(self.path, "wb") as f:
+            f.write(bytes(self.LAYOUT.size))
+        os.chmod(self.path, 0o666)
+        with open(self.path, "r+b") as f:
+            self.map = mmap.mmap(f.fileno(), self.LAYOUT.size)
+        self._write()
+
+    def _write(self):
+        head = self.LAYOUT.pack(
+            self.MAGIC, self.passed_ms, self.suspended_ms, self.stepped_ms,
+            int(self.patience * 1000), int(self.moment * 1000), 0, 0)
+        self.map[:48] = head[:48]
+        self.wish += 1
+        self.map[48:56] = struct.pack("=Q", self.wish)
+
+    def _done(self):
+        return struct.unpack("=Q", self.map[56:64])[0]
+
+    def settle(self, timeout=60):
+        """Let everything that is due run."""
+        self._write()
+        deadline = time.monotonic() + timeout
+        while self._done() != self.wish:
+            if self.running is None or not self.running():
+                break
+            if time.monotonic() > deadline:
+                raise AssertionError("the daemon's time does not go on")
+            time.sleep(0.001)
+        self.settled_ms = self.passed_ms + self.suspended_ms
+
+    def pass_(self, seconds):
+        """Time goes by, as fast as what is due can be done."""
+        self.passed_ms += round(seconds * 1000)
+        self.settle()
+
+    def suspend(self, seconds):
+        """The machine sleeps: both clocks go on at once, timers do not."""
+        self.suspended_ms += round(seconds * 1000)
+        self.settle()
+
+    def step_wall(self, seconds):
+        """Somebody sets the wall clock."""
+        self.stepped_ms += round(seconds * 1000)
+        self.settle()
+
+    def set_wall(self, wall):
+        self.step_wall(wall - self.wall())
+
+    def wall(self):
+        return time.time() + (self.passed_ms + self.suspended_ms +
+                              self.stepped_ms) / 1000
+
+    def boot(self):
+        return time.clock_gettime(time.CLOCK_BOOTTIME) + \
+            (self.passed_ms + self.suspended_ms) / 1000
+
+    def utc(self, seconds_from_now):
+        return utc_of(self.wall() + seconds_from_now)
+
+
+# ---------------------------------------------------------------------------
 # The daemon
 # ---------------------------------------------------------------------------
 
@@ -299,8 +401,10 @@ class Agent:
     """qapi-agentd, started in a directory with a configuration."""
 
     def __init__(self, directory, conf_path, socket_path, user=None,
-                 env=None, prefix=(), listen_fds=(), args=(), groups=()):
+                 env=None, prefix=(), listen_fds=(), args=(), groups=(),
+                 program_=None):
         self.dir = directory
+        self.program = program_ or AGENTD
         self.conf_path = conf_path
         self.socket = socket_path
         self.user = user
@@ -339,7 +443,7 @@ class Agent:
         if self.listen_fds:
             argv += [sys.executable, "-c", LAUNCH,
                      ",".join(str(fd) for fd in self.listen_fds)]
-        argv += [AGENTD, "-c", self.conf_path, *self.args]
+        argv += [self.program, "-c", self.conf_path, *self.args]
         with open(self.log_path, "ab") as log:
             # pylint: disable=consider-using-with
             self.proc = subprocess.Popen(
@@ -446,9 +550,12 @@ class Case(unittest.TestCase):
     """A directory, a sandbox with SEED, a daemon with CONF, if asked for.
 
     AUTO: start both before each test.
+    STEERED: the daemon's time is in self.clock; WALL: where it begins.
     """
 
     AUTO = True
+    STEERED = False
+    WALL = None
     SEED = {"secrets": []}
     CONF = {}           # {section: {key: value}}, over the defaults
     ALLOW = ()          # [("allow title", {…})]
@@ -471,6 +578,10 @@ class Case(unittest.TestCase):
         self.sandbox = self.agent = None
         self.expected_status = {}       # agent -> exit status
         self.may_log = set()
+        self.clock = None
+        if self.STEERED:
+            self.clock = Clock(self.dir, self.WALL)
+            self.clock.running = self._agent_runs
         if self.AUTO:
             self.start()
 
@@ -488,6 +599,10 @@ class Case(unittest.TestCase):
             problems.append(f"left behind in the socket's directory: {left}")
         if problems:
             self.fail("; ".join(problems))
+
+    def _agent_runs(self):
+        return self.agent is not None and self.agent.proc is not None and \
+            self.agent.proc.poll() is None
 
     def _end(self, agent):
         problems = []
@@ -619,6 +734,10 @@ class Case(unittest.TestCase):
             os.chown(self.run_dir, *ids(user))
             if os.path.exists(self.key_path):
                 os.chown(self.key_path, *ids(user))
+        if self.clock is not None:
+            kw["env"] = {"QAPI_STEERED_TIME": self.clock.path,
+                         **kw.get("env", {})}
+            kw.setdefault("program_", STEERED)
         agent = Agent(self.dir, self.conf_path, self.socket, user=user, **kw)
         self.agents.append(agent)
         self.agent = agent
@@ -773,7 +892,7 @@ class Report(unittest.TextTestResult):
 
 def main():
     """Run the tests of a file; 77 if there is nothing that can run."""
-    for path in (AGENTD, AGENT, SANDBOX):
+    for path in (AGENTD, AGENT, SANDBOX, STEERED):
         if not os.access(path, os.X_OK):
             print(f"{path}: not built", file=sys.stderr)
             sys.exit(99)

@@ -19,8 +19,9 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIMIT = float(os.environ.get("QAPI_TEST_LIMIT", "300"))   # seconds a file
-SLOW = ["test_cache_table.py", "test_faults.py", "test_systemd.py",
-        "test_memory.py", "test_keys.py", "test_limits.py", "test_helper.py"]
+SLOW = ["test_cache_rows.py", "test_faults.py", "test_cache_table.py",
+        "test_systemd.py", "test_memory.py", "test_keys.py", "test_chaos.py",
+        "test_limits.py", "test_helper.py"]
 
 
 class Job:

@@ -328,6 +328,46 @@ class Keys(Case):
         self.assertNotIn("another tenant's", self.agent.log())
 
 
+class Refusals(Case):
+    """403 about one thing, and a used-up quota: each says what it is."""
+    SEED = {"secrets": [secret("sec-a", "a"), secret("sec-b", "b")],
+            "keys": [{"id": "key-1", "name": "signing",
+                      "algorithm": "Ed25519"}]}
+    PUBLIC = "qapi://keys/key-1/public"
+
+    def dropped(self, ref, saying, **fault):
+        """It was cached, the service refuses it, and it is gone."""
+        self.get(ref)
+        self.sandbox.fault(status=403, **fault)
+        self.fails(4, "get", ref, "--fresh", saying=saying)
+        self.assertNotEqual(self.helper("get", ref, "--offline").status, 0)
+        self.sandbox.clear()
+        # about that one thing, not about the caller's rights
+        self.get("b")
+        self.assertEqual(self.status()["upstream"]["state"], "ok")
+
+    def test_revoked_key_is_said(self):
+        self.dropped(self.PUBLIC, "the key is revoked",
+                     path="/keys/key-1/public", error="key_revoked")
+        self.assertNotIn("refuses the API key", self.agent.log())
+
+    def test_version_below_the_minimum_is_said(self):
+        self.dropped(self.PUBLIC, "below the lowest that may be used",
+                     path="/keys/key-1/public",
+                     error="key_version_below_minimum")
+
+    def test_insufficient_scope_names_the_scope(self):
+        self.dropped("a", "lacks the scope secrets:read",
+                     path="/secrets/sec-a", body={
+                         "error": "insufficient_scope", "message": "no",
+                         "details": {"requiredScope": "secrets:read"}})
+
+    def test_used_up_quota_is_said(self):
+        self.sandbox.fault(status=429, error="quota_exceeded",
+                           retryAfter=2000000)
+        self.fails(6, "get", "sec-a", saying="quota")
+
+
 class Settings(Case):
     AUTO = False
 

@@ -9,8 +9,10 @@
 void
 answer_clear(struct answer *a)
 {
-	for (size_t i = 0; i < a->n_headers; i++)
+	for (size_t i = 0; i < a->n_headers; i++) {
+		free(a->header[i].name);
 		free(a->header[i].value);
+	}
 	free(a->content_type_own);
 	free(a->body);
 	memset(a, 0, sizeof(*a));
@@ -101,7 +103,7 @@ answer_add_header(struct answer *a, const char *name, const char *value)
 {
 	if (a->n_headers == ANSWER_MAX_HEADERS)
 		return;
-	a->header[a->n_headers].name = name;
+	a->header[a->n_headers].name = mem_str(name);
 	a->header[a->n_headers].value = mem_str(value);
 	a->n_headers++;
 }

@@ -7,11 +7,11 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#define ANSWER_MAX_HEADERS 4
+#define ANSWER_MAX_HEADERS 12
 #define ANSWER_JSON "application/json; charset=utf-8"
 
 struct answer_header {
-	const char *name; /* a literal */
+	char *name;
 	char *value;
 };
 
@@ -46,7 +46,7 @@ void answer_bytes(struct answer *a, int status, const char *content_type,
 void answer_error(struct answer *a, int status, const char *code,
     const char *message, json_t *details);
 
-/* Add a header; name must be a literal, value is copied. */
+/* Add a header; both texts are copied. */
 void answer_add_header(struct answer *a, const char *name, const char *value);
 
 /* The `error` member that goes with a status. */

@@ -10,6 +10,7 @@
 struct api_keys {
 	struct table *by_key;
 	unsigned int n_made; /* numbers the names */
+	int64_t per_minute;  /* 0: no limit */
 };
 
 struct api_keys *
@@ -96,6 +97,38 @@ api_keys_find(const struct api_keys *keys, const char *key)
 	    k->expires_us <= timefmt_now_us())
 		return NULL;
 	return k;
+}
+
+#define MINUTE_MS 60000
+
+void
+api_keys_limit(struct api_keys *keys, int64_t per_minute)
+{
+	keys->per_minute = per_minute;
+}
+
+bool
+api_keys_take(
+    struct api_keys *keys, const char *key, struct api_keys_rate *ret_rate)
+{
+	struct api_key *k = table_get(keys->by_key, key);
+	int64_t now = timefmt_monotonic_ms();
+	bool granted;
+
+	memset(ret_rate, 0, sizeof(*ret_rate));
+	if (k == NULL || keys->per_minute == 0)
+		return true;
+	if (k->minute_ms == 0 || now - k->minute_ms >= MINUTE_MS) {
+		k->minute_ms = now;
+		k->used = 0;
+	}
+	granted = k->used < keys->per_minute;
+	if (granted)
+		k->used++;
+	ret_rate->limit = keys->per_minute;
+	ret_rate->remaining = keys->per_minute - k->used;
+	ret_rate->reset_ms = k->minute_ms + MINUTE_MS - now;
+	return granted;
 }
 
 bool

@@ -18,6 +18,15 @@ struct api_key {
 	json_t *scopes;     /* array of strings; "*" is all of them */
 	int64_t expires_us; /* wall clock; 0: never */
 	char *tenant;       /* whose it is; NULL: the first one's */
+	int64_t minute_ms;  /* monotonic: when its current minute began */
+	int64_t used;       /* requests in that minute */
+};
+
+/* What a key may still do this minute. */
+struct api_keys_rate {
+	int64_t limit; /* 0: there is none */
+	int64_t remaining;
+	int64_t reset_ms; /* from now */
 };
 
 struct api_keys *api_keys_new(void);
@@ -40,6 +49,16 @@ bool api_keys_remove(struct api_keys *keys, const char *key);
 /* The key, unless it has expired; NULL: unknown. */
 const struct api_key *api_keys_find(
     const struct api_keys *keys, const char *key);
+
+/* Requests a minute for each key; 0, the default: no limit. */
+void api_keys_limit(struct api_keys *keys, int64_t per_minute);
+
+/*
+ * Count a request against its key's minute. false: it is over the limit, and
+ * does not count.
+ */
+bool api_keys_take(struct api_keys *keys, const char *key,
+    struct api_keys_rate *ret_rate);
 
 bool api_key_has_scope(const struct api_key *key, const char *scope);
 

@@ -4,6 +4,7 @@
 #include "json_util.h"
 #include "mem.h"
 #include "tenant.h"
+#include "timefmt.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -48,6 +49,38 @@ call_bad_field(struct call *c, const char *field, const char *problem)
 	free(message);
 }
 
+static void
+add_number(struct call *c, const char *name, int64_t v)
+{
+	char *s = mem_printf("%lld", (long long)v);
+
+	answer_add_header(&c->answer, name, s);
+	free(s);
+}
+
+/* The key's requests a minute. false: used up, and the answer has been set. */
+static bool
+within_rate(struct call *c)
+{
+	if (api_keys_take(c->tenant->api_keys, c->key->key, &c->rate))
+		return true;
+	call_error(c, 429, NULL,
+	    "The API key has used up its requests for this minute.", NULL);
+	add_number(c, "Retry-After", (c->rate.reset_ms + 999) / 1000);
+	return false;
+}
+
+static void
+tell_rate(struct call *c)
+{
+	if (c->rate.limit == 0)
+		return;
+	add_number(c, "X-RateLimit-Limit", c->rate.limit);
+	add_number(c, "X-RateLimit-Remaining", c->rate.remaining);
+	add_number(c, "X-RateLimit-Reset",
+	    (timefmt_now_us() / 1000 + c->rate.reset_ms + 999) / 1000);
+}
+
 /* Key and scope. false: the answer has been set. */
 static bool
 authorize(struct call *c)
@@ -67,6 +100,8 @@ authorize(struct call *c)
 		    NULL);
 		return false;
 	}
+	if (!within_rate(c))
+		return false;
 	c->tenant = tenant_named(c->tenant, c->key->tenant);
 	if (*scope == '\0' || api_key_has_scope(c->key, scope))
 		return true;
@@ -117,6 +152,7 @@ call_run(struct call *c)
 			c->match.route->handler(c);
 		break;
 	}
+	tell_rate(c);
 	c->path = NULL;
 	free(path);
 }

@@ -5,6 +5,7 @@
 #define SANDBOX_CALL_H
 
 #include "answer.h"
+#include "api_keys.h"
 #include "query.h"
 #include "route.h"
 
@@ -15,7 +16,6 @@
 
 #define CALL_MAX_BODY (1024 * 1024)
 
-struct api_key;
 struct faults;
 struct record;
 struct server;
@@ -33,6 +33,7 @@ struct call {
 	const char *body;
 	size_t body_len;
 	const struct api_key *key; /* NULL where no key is asked for */
+	struct api_keys_rate rate;
 	struct query query;
 	struct route_match match;
 	json_t *json; /* set by call_body() */

@@ -13,8 +13,11 @@
 #include "server.h"
 #include "store.h"
 #include "tenant.h"
+#include "timefmt.h"
 
 #include <stdlib.h>
+
+#define CLOCK_AHEAD_MAX_MS (100LL * 365 * 86400 * 1000)
 
 static void
 faults_post(struct call *c)
@@ -37,11 +40,24 @@ faults_get(struct call *c)
 	call_json(c, 200, json_pack("{s:o}", "faults", faults_list(c->faults)));
 }
 
+/* release=false: what hangs by it goes on hanging, now without an end. */
+static bool
+wants_release(struct call *c, bool *ret_release)
+{
+	*ret_release = true;
+	return call_query_bool(c, "release", ret_release);
+}
+
 static void
 faults_delete_all(struct call *c)
 {
+	bool release;
+
+	if (!wants_release(c, &release))
+		return;
 	faults_clear(c->faults);
-	server_release(c->server, 0);
+	if (release)
+		server_release(c->server, 0);
 	call_empty(c, 204);
 }
 
@@ -49,9 +65,12 @@ static void
 faults_delete(struct call *c)
 {
 	uint64_t id = strtoull(c->match.param[0], NULL, 10);
+	bool release;
 
+	if (!wants_release(c, &release))
+		return;
 	/* Its times may be used up, yet a connection hang by it. */
-	if (id != 0)
+	if (id != 0 && release)
 		server_release(c->server, id);
 	if (faults_remove(c->faults, id))
 		call_empty(c, 204);
@@ -184,6 +203,31 @@ api_key_delete(struct call *c)
 		call_not_found(c, "API key");
 }
 
+static void
+rate_limit_put(struct call *c)
+{
+	int64_t n = 0;
+
+	if (!call_body(c, false) ||
+	    !call_member_int(c, "perMinute", 0, INT32_MAX, &n))
+		return;
+	api_keys_limit(c->tenant->api_keys, n);
+	call_json(c, 200, json_pack("{s:I}", "perMinute", (json_int_t)n));
+}
+
+static void
+clock_put(struct call *c)
+{
+	int64_t ms = 0;
+
+	if (!call_body(c, false) ||
+	    !call_member_int(c, "aheadMs", -CLOCK_AHEAD_MAX_MS,
+		CLOCK_AHEAD_MAX_MS, &ms))
+		return;
+	timefmt_set_ahead(ms);
+	call_json(c, 200, json_pack("{s:I}", "aheadMs", (json_int_t)ms));
+}
+
 const struct route controls_routes[] = {
     {"POST", "/faults", NULL, faults_post},
     {"GET", "/faults", NULL, faults_get},
@@ -200,5 +244,7 @@ const struct route controls_routes[] = {
     {"DELETE", "/keys/{id}", NULL, key_delete},
     {"PUT", "/api-keys/{key}", NULL, api_key_put},
     {"DELETE", "/api-keys/{key}", NULL, api_key_delete},
+    {"PUT", "/rate-limit", NULL, rate_limit_put},
+    {"PUT", "/clock", NULL, clock_put},
     {NULL, NULL, NULL, NULL},
 };

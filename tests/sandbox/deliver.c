@@ -3,14 +3,17 @@
 #include "answer.h"
 #include "faults.h"
 #include "mem.h"
+#include "timefmt.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/util.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <time.h>
 
 /* A request whose answer is still to come, or under way. */
 struct exchange {
@@ -83,7 +86,8 @@ deliver_release(struct deliver *d, uint64_t fault_id)
 
 	for (x = TAILQ_FIRST(&d->list); x != NULL; x = next) {
 		next = TAILQ_NEXT(x, next);
-		if (x->fault.action == FAULT_HANG &&
+		if ((x->fault.action == FAULT_HANG ||
+			x->fault.action == FAULT_STALL) &&
 		    (fault_id == 0 || x->fault.id == fault_id))
 			exchange_close(x);
 	}
@@ -146,12 +150,27 @@ release_body(const void *data, size_t n, void *arg)
 	free(arg);
 }
 
+/* In place of evhttp's own, which goes by the machine's clock. */
+static void
+add_date(struct evkeyvalq *headers)
+{
+	char date[64];
+	time_t t = (time_t)(timefmt_now_us() / 1000000);
+	struct tm tm;
+
+	(void)gmtime_r(&t, &tm);
+	if (evutil_date_rfc1123(date, sizeof(date), &tm) > 0)
+		(void)evhttp_add_header(headers, "Date", date);
+}
+
 void
 deliver_now(struct evhttp_request *req, struct answer *a)
 {
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
 	struct evbuffer *out = NULL;
 
+	if (timefmt_ahead_ms() != 0)
+		add_date(headers);
 	for (size_t i = 0; i < a->n_headers; i++)
 		(void)evhttp_add_header(
 		    headers, a->header[i].name, a->header[i].value);
@@ -254,6 +273,15 @@ truncate_answer(struct exchange *x)
 	send_raw(x, x->raw.len);
 }
 
+/* As truncate_answer(), but for good: drained_cb() must not see the end. */
+static void
+stall_answer(struct exchange *x)
+{
+	take_connection(x);
+	text_add(&x->raw, x->answer.body, x->answer.len);
+	send_raw(x, x->raw.len - (x->answer.len + 1) / 2);
+}
+
 static void
 start_slow(struct exchange *x)
 {
@@ -300,6 +328,9 @@ begin(struct exchange *x)
 		break;
 	case FAULT_SLOW:
 		start_slow(x);
+		break;
+	case FAULT_STALL:
+		stall_answer(x);
 		break;
 	}
 }

@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 #define FAULTS_SLOW_MS 100 /* pause per byte where none is given */
+#define FAULTS_HEADERS 8
 
 struct entry {
 	TAILQ_ENTRY(entry) next;
@@ -37,6 +38,7 @@ static const char *const action_names[] = {
     [FAULT_GARBAGE] = "garbage",
     [FAULT_HANG] = "hang",
     [FAULT_REDIRECT] = "redirect",
+    [FAULT_STALL] = "stall",
 };
 
 struct faults *
@@ -105,7 +107,7 @@ expire(struct faults *f)
 /* Members that a spec may have; "id" and "hits" come from GET. */
 static const char *const members[] = {"method", "path", "status", "latencyMs",
     "retryAfter", "action", "times", "seconds", "body", "contentType", "error",
-    "id", "hits"};
+    "headers", "id", "hits"};
 
 static bool
 is_member(const char *key)
@@ -192,6 +194,28 @@ retry_after_is_good(const json_t *spec)
 	       json_is_integer(v);
 }
 
+/* Names of letters, digits and dashes, none of them one that frames a body. */
+static bool
+headers_are_good(const json_t *spec)
+{
+	static const char chars[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+	json_t *headers = json_object_get(spec, "headers"), *v;
+	const char *name;
+
+	if (headers != NULL && !json_is_null(headers) &&
+	    !json_is_object(headers))
+		return false;
+	json_object_foreach (headers, name, v) {
+		if (*name == '\0' || name[strspn(name, chars)] != '\0' ||
+		    strcasecmp(name, "Content-Length") == 0 ||
+		    strcasecmp(name, "Transfer-Encoding") == 0 ||
+		    !is_header_value(v))
+			return false;
+	}
+	return json_object_size(headers) <= FAULTS_HEADERS;
+}
+
 static const char *
 check_texts(json_t *spec, const char **ret_field)
 {
@@ -212,6 +236,9 @@ check_texts(json_t *spec, const char **ret_field)
 	*ret_field = "retryAfter";
 	if (!retry_after_is_good(spec))
 		return "must be an integer, or a string of one line";
+	*ret_field = "headers";
+	if (!headers_are_good(spec))
+		return "must be an object of at most 8 names and lines";
 	*ret_field = "fault";
 	if (!members_are_known(spec))
 		return "holds a member that is not known";
@@ -228,7 +255,8 @@ read_spec(struct entry *e, json_t *spec, const char **ret_field)
 		return problem;
 	*ret_field = "action";
 	if (!get_action(spec, &e->fault.action))
-		return "must be drop, truncate, slow, garbage, hang or redirect";
+		return "must be drop, truncate, slow, garbage, hang, redirect "
+		       "or stall";
 	*ret_field = "status";
 	if (!get_number(spec, "status", 200, 599, &status))
 		return "must be from 200 to 599";
@@ -362,6 +390,7 @@ fault_replaces_answer(const struct fault *fault)
 	case FAULT_NONE:
 	case FAULT_TRUNCATE:
 	case FAULT_SLOW:
+	case FAULT_STALL:
 		break;
 	}
 	return fault->status != 0 ||
@@ -413,6 +442,16 @@ set_retry_after(const struct fault *fault, struct answer *a)
 		answer_add_header(a, "Retry-After", s);
 		free(s);
 	}
+}
+
+void
+fault_add_headers(const struct fault *fault, struct answer *a)
+{
+	json_t *headers = json_object_get(fault->spec, "headers"), *v;
+	const char *name;
+
+	json_object_foreach (headers, name, v)
+		answer_add_header(a, name, json_string_value(v));
 }
 
 void

@@ -19,6 +19,7 @@ enum fault_action {
 	FAULT_GARBAGE,
 	FAULT_HANG,
 	FAULT_REDIRECT,
+	FAULT_STALL,
 };
 
 struct answer;
@@ -62,6 +63,9 @@ bool fault_replaces_answer(const struct fault *fault);
 
 /* Set the answer that the fault brings. */
 void fault_answer(const struct fault *fault, struct answer *a);
+
+/* Add the headers that the fault asks for, to whichever answer it is. */
+void fault_add_headers(const struct fault *fault, struct answer *a);
 
 /* Does the glob match the text? "*" is any characters, "?" is one. */
 bool faults_glob(const char *glob, const char *text);

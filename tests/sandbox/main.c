@@ -66,6 +66,7 @@ fill(struct tenant *t, const struct options *o)
 		return false;
 	for (size_t i = 0; i < o->n_api_keys; i++)
 		add_api_key(t, o->api_keys[i]);
+	api_keys_limit(t->api_keys, o->per_minute);
 	if (api_keys_count(t->api_keys) == 0)
 		add_api_key(t, API_KEYS_BUILT_IN ":*");
 	return true;

@@ -31,6 +31,7 @@ struct option_row {
 static const char help[] =
     "Usage: qapi-sandbox [--listen 127.0.0.1:PORT] [--tls CERT KEY]\n"
     "                    [--seed FILE.json] [--api-key KEY:scope,scope]...\n"
+    "                    [--rate-limit N]\n"
     "A stand-in for the QuantumAPI service, in memory, on loopback.\n"
     "\n"
     "  --listen ADDRESS:PORT  where to listen (" OPTIONS_LISTEN "); only\n"
@@ -42,6 +43,8 @@ static const char help[] =
     "                         \"apiKeys\": [{\"key\", \"scopes\"}], ...}\n"
     "  --api-key KEY:SCOPES   an API key and its scopes, comma-separated; *\n"
     "                         is all of them; may be given several times\n"
+    "  --rate-limit N         requests a minute with each API key, told in\n"
+    "                         X-RateLimit-*; more are 429 (0: no limit)\n"
     "  --help, --version\n"
     "\n"
     "Without --api-key and without apiKeys in the seed there is one key with\n"
@@ -178,11 +181,27 @@ set_api_key(struct options *o, char **args)
 	return OPTIONS_RUN;
 }
 
+static enum options_result
+set_rate_limit(struct options *o, char **args)
+{
+	char *end;
+
+	o->per_minute = strtol(args[0], &end, 10);
+	if (end != args[0] && *end == '\0' && o->per_minute >= 0 &&
+	    o->per_minute <= INT32_MAX)
+		return OPTIONS_RUN;
+	fprintf(stderr,
+	    "qapi-sandbox: --rate-limit %s: give requests a minute, from 0\n",
+	    args[0]);
+	return OPTIONS_USAGE;
+}
+
 static const struct option_row rows[] = {
     {"--listen", 1, set_listen},
     {"--tls", 2, set_tls},
     {"--seed", 1, set_seed},
     {"--api-key", 1, set_api_key},
+    {"--rate-limit", 1, set_rate_limit},
     {"--help", 0, set_help},
     {"--version", 0, set_version},
 };

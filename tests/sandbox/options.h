@@ -16,6 +16,7 @@ struct options {
 	const char *seed;      /* NULL: none */
 	const char **api_keys; /* "KEY:scope,scope" */
 	size_t n_api_keys;
+	long per_minute; /* requests with each key; 0: no limit */
 };
 
 enum options_result {

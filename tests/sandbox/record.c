@@ -8,6 +8,7 @@
 struct record {
 	json_int_t total;
 	json_t *by_path; /* object "METHOD PATH": count */
+	json_t *by_status;
 	json_t *log;     /* array */
 };
 
@@ -17,6 +18,7 @@ record_new(void)
 	struct record *r = mem_zero(sizeof(*r));
 
 	r->by_path = json_object();
+	r->by_status = json_object();
 	r->log = json_array();
 	return r;
 }
@@ -27,6 +29,7 @@ record_free(struct record *r)
 	if (r == NULL)
 		return;
 	json_decref(r->by_path);
+	json_decref(r->by_status);
 	json_decref(r->log);
 	free(r);
 }
@@ -49,19 +52,34 @@ printable(const char *s, size_t n)
 	return out.p;
 }
 
+static void
+count(json_t *counts, const char *key)
+{
+	json_t *n = json_object_get(counts, key);
+
+	if (n == NULL)
+		json_object_set_new(counts, key, json_integer(1));
+	else
+		json_integer_set(n, json_integer_value(n) + 1);
+}
+
+void
+record_status(struct record *r, int status)
+{
+	char *key = mem_printf("%d", status);
+
+	count(r->by_status, key);
+	free(key);
+}
+
 void
 record_add(struct record *r, const char *method, const char *uri, json_t *entry)
 {
 	size_t n = strcspn(uri, "?");
 	char *path = printable(uri, n), *query = NULL, *key;
-	json_t *count;
 
 	key = mem_printf("%s %s", method, path);
-	count = json_object_get(r->by_path, key);
-	if (count == NULL)
-		json_object_set_new(r->by_path, key, json_integer(1));
-	else
-		json_integer_set(count, json_integer_value(count) + 1);
+	count(r->by_path, key);
 	r->total++;
 	if (uri[n] == '?')
 		query = printable(uri + n + 1, strlen(uri + n + 1));
@@ -82,13 +100,15 @@ record_clear(struct record *r)
 {
 	r->total = 0;
 	json_object_clear(r->by_path);
+	json_object_clear(r->by_status);
 	json_array_clear(r->log);
 }
 
 json_t *
 record_counts(const struct record *r)
 {
-	return json_pack("{s:I, s:O}", "total", r->total, "byPath", r->by_path);
+	return json_pack("{s:I, s:O, s:O}", "total", r->total, "byPath",
+	    r->by_path, "byStatus", r->by_status);
 }
 
 json_t *

@@ -22,10 +22,13 @@ void record_free(struct record *r);
 void record_add(
     struct record *r, const char *method, const char *uri, json_t *entry);
 
+/* Note the status of the answer to one; not for those without an answer. */
+void record_status(struct record *r, int status);
+
 /* Forget all. */
 void record_clear(struct record *r);
 
-/* {"total", "byPath"}, and the log, oldest first; new references. */
+/* {"total", "byPath", "byStatus"}, and the log, oldest first; new references. */
 json_t *record_counts(const struct record *r);
 json_t *record_log(const struct record *r);
 

@@ -148,10 +148,15 @@ request_cb(struct evhttp_request *req, void *arg)
 		fault_answer(&fault, &answer);
 	else
 		run_call(s, req, method, &answer);
-	if (hit)
+	if (!control && (!hit || (fault.action != FAULT_DROP &&
+				     fault.action != FAULT_HANG)))
+		record_status(s->record, answer.status);
+	if (hit) {
+		fault_add_headers(&fault, &answer);
 		deliver_faulty(s->deliver, req, &fault, &answer);
-	else
+	} else {
 		deliver_now(req, &answer);
+	}
 }
 
 static struct bufferevent *

@@ -9,6 +9,7 @@ line; nothing sleeps for luck.
 """
 
 import base64
+import email.utils
 import http.client
 import json
 import os
@@ -193,6 +194,8 @@ class CommandLine(unittest.TestCase):
                            (("--seed",), "argument"),
                            (("--tls", "a"), "two arguments"),
                            (("--api-key", "nocolon"), "KEY:scope"),
+                           (("--rate-limit", "many"), "from 0"),
+                           (("--rate-limit", "-1"), "from 0"),
                            (("--listen", "127.0.0.1"), "PORT"),
                            (("--listen", "127.0.0.1:99999"), "PORT"),
                            (("--help=x",), "--help")):
@@ -1269,6 +1272,19 @@ class Faults(Case):
         self.assertEqual(self.sb.control("GET", "/faults").json["faults"],
                          [])
 
+    def test_headers_of_a_true_answer_and_of_a_false_one(self):
+        date = "Sun, 06 Nov 1994 08:49:37 GMT"
+        for status in (None, 503):
+            spec = {"status": status} if status else {}
+            self.sb.fault(path=self.path, times=1, headers={
+                "X-RateLimit-Limit": "600", "Date": date}, **spec)
+            a = self.api("GET", self.path)
+            self.assertEqual(a.status, status or 200)
+            self.assertEqual(a.headers["X-RateLimit-Limit"], "600")
+            self.assertEqual(a.headers.get_all("Date"), [date])
+        self.assertIsNone(
+            self.api("GET", self.path).headers["X-RateLimit-Limit"])
+
     def test_latency(self):
         self.sb.fault(path=self.path, latencyMs=300, times=1)
         start = time.monotonic()
@@ -1343,6 +1359,40 @@ class Faults(Case):
                .json["open"]) != n:
             self.assertLess(time.monotonic(), end, f"{got} open, not {n}")
 
+    def test_stall(self):
+        fault = self.sb.fault(path=self.path, action="stall")
+        conn = self.sb.connect()
+        conn.request("GET", self.path, headers={"X-Api-Key": ALL})
+        r = conn.getresponse()
+        length = int(r.headers["Content-Length"])
+        r.fp.raw._sock.settimeout(0.3)  # pylint: disable=protected-access
+        got = r.read1(length)
+        while len(got) < length // 2:
+            got += r.read1(length)
+        self.assertEqual(len(got), length // 2)
+        with self.assertRaises(TimeoutError):
+            r.read1(length)
+        self.sb.control("DELETE", f"/faults/{fault}")
+        self.wait_open(1)
+        conn.close()
+
+    def test_hang_without_release(self):
+        fault = self.sb.fault(path="*", action="hang")
+        held = [self.hang() for _ in range(2)]
+        while self.sb.control("GET", "/requests").json["total"] < 2:
+            pass
+        a = self.sb.control("DELETE", f"/faults/{fault}?release=false")
+        self.assertEqual(a.status, 204)
+        self.ok(200, "GET", self.path)
+        self.sb.control("DELETE", "/faults?release=false")
+        self.wait_open(3)
+        self.assertEqual(
+            self.sb.control("DELETE", "/faults?release=maybe").status, 400)
+        self.sb.control("DELETE", "/faults")
+        self.wait_open(1)
+        for conn in held:
+            conn.close()
+
     def test_hang(self):
         fault = self.sb.fault(path="*", action="hang", times=3)
         held = [self.hang() for _ in range(3)]
@@ -1414,6 +1464,13 @@ class Faults(Case):
                             ({"path": "*", "times": 0}, "times"),
                             ({"path": "*", "seconds": -1}, "seconds"),
                             ({"path": "*", "latencyMs": "x"}, "latencyMs"),
+                            ({"path": "*", "headers": "x"}, "headers"),
+                            ({"path": "*", "headers": {"a b": "x"}},
+                             "headers"),
+                            ({"path": "*", "headers": {"a": "x\ny"}},
+                             "headers"),
+                            ({"path": "*",
+                              "headers": {"content-length": "1"}}, "headers"),
                             ({"path": "*", "retryAfter": 1.5}, "retryAfter"),
                             ({"path": "*", "retryAfter": "a\r\nb"},
                              "retryAfter"),
@@ -1439,10 +1496,10 @@ class Controls(Case):
             a = self.sb.control("GET", "/requests")
         self.assertEqual(a.json, {"total": 5, "byPath": {
             f"GET /api/v1/secrets/{s['id']}": 3, "GET /health": 1,
-            "GET /odd%20path": 1}})
+            "GET /odd%20path": 1}, "byStatus": {"200": 3, "404": 1, "500": 1}})
         self.assertEqual(self.sb.control("DELETE", "/requests").status, 204)
         self.assertEqual(self.sb.control("GET", "/requests").json,
-                         {"total": 0, "byPath": {}})
+                         {"total": 0, "byPath": {}, "byStatus": {}})
 
     def test_log(self):
         self.api("GET", "/secrets?page=1&x=%2C", headers={
@@ -1562,6 +1619,47 @@ class Controls(Case):
         self.put("/keys/none", {}, 404)
         self.assertEqual(self.sb.control("DELETE", path).status, 204)
         self.assertEqual(self.sb.control("DELETE", path).status, 404)
+
+    def test_rate_limit(self):
+        self.put("/api-keys/slow", {"scopes": ["secrets:read"]})
+        self.put("/api-keys/other", {"scopes": ["secrets:read"]})
+        a = self.api("GET", "/secrets", key="slow")
+        self.assertIsNone(a.headers["X-RateLimit-Limit"])
+        self.put("/rate-limit", {"perMinute": 3})
+        self.addCleanup(self.put, "/clock", {"aheadMs": 0})
+        self.addCleanup(self.put, "/rate-limit", {"perMinute": 0})
+        for left in (2, 1, 0):
+            a = self.api("GET", "/secrets", key="slow")
+            self.assertEqual(a.status, 200)
+            self.assertEqual((a.headers["X-RateLimit-Limit"],
+                              a.headers["X-RateLimit-Remaining"]),
+                             ("3", str(left)))
+            self.assertLess(abs(int(a.headers["X-RateLimit-Reset"]) -
+                                time.time() - 60), 10)
+        for _ in range(2):
+            a = self.api("GET", "/secrets", key="slow")
+            self.assertEqual((a.status, a.json["error"]),
+                             (429, "rate_limit_exceeded"))
+            self.assertIn(int(a.headers["Retry-After"]), range(50, 61))
+            self.assertEqual(a.headers["X-RateLimit-Remaining"], "0")
+        self.assertEqual(self.api("GET", "/secrets", key="other").status,
+                         200)
+        self.assertEqual(self.api("GET", "/secrets", key="slow").status, 429)
+        self.put("/clock", {"aheadMs": 60000})
+        self.assertEqual(self.api("GET", "/secrets", key="slow").status, 200)
+        self.put("/rate-limit", {"perMinute": 0})
+        self.assertIsNone(self.api("GET", "/secrets", key="slow")
+                          .headers["X-RateLimit-Limit"])
+        for body in ({"perMinute": -1}, {"perMinute": "x"}):
+            self.put("/rate-limit", body, 400)
+
+    def test_clock(self):
+        self.addCleanup(self.put, "/clock", {"aheadMs": 0})
+        self.put("/clock", {"aheadMs": 86400000})
+        a = self.api("GET", "/health")
+        at = email.utils.parsedate_to_datetime(a.headers["Date"]).timestamp()
+        self.assertLess(abs(at - time.time() - 86400), 60)
+        self.put("/clock", {"aheadMs": "x"}, 400)
 
     def test_api_keys(self):
         self.assertEqual(self.api("GET", "/secrets", key="new/k").status,

@@ -5,13 +5,28 @@
 #include <string.h>
 #include <time.h>
 
+static int64_t ahead_ms; /* a control's: there is one service a process */
+
+void
+timefmt_set_ahead(int64_t ms)
+{
+	ahead_ms = ms;
+}
+
+int64_t
+timefmt_ahead_ms(void)
+{
+	return ahead_ms;
+}
+
 int64_t
 timefmt_now_us(void)
 {
 	struct timespec ts;
 
 	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000 +
+	       ahead_ms * 1000;
 }
 
 int64_t
@@ -20,7 +35,7 @@ timefmt_monotonic_ms(void)
 	struct timespec ts;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + ahead_ms;
 }
 
 /* n digits at *s into *ret_v, and step over them. */

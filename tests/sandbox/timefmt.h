@@ -15,6 +15,13 @@ int64_t timefmt_now_us(void);
 int64_t timefmt_monotonic_ms(void);
 
 /*
+ * Both clocks so far ahead of the machine's: a test lets hours pass, or the
+ * service's clock be wrong.
+ */
+void timefmt_set_ahead(int64_t ms);
+int64_t timefmt_ahead_ms(void);
+
+/*
  * Read a timestamp: 0-9 fractional digits; Z, an offset, or no zone (UTC).
  * false: no timestamp, *ret_us is unset.
  */

@@ -712,24 +712,62 @@ dump(void *arg, struct cache_entry *e)
 	return true;
 }
 
+/*
+ * One of them is put in again: the same moments as before (was), on a clock
+ * that is behind by shift, after so long away.
+ */
+static void
+restore(struct world *w, size_t i, struct cache_restored *r,
+    const struct thing *was, int64_t shift, int64_t away)
+{
+	const int64_t interval = is_pinned(i) ? REREAD : INTERVAL;
+	struct thing *t = &w->t[i];
+	uint64_t due;
+	bool fits;
+
+	r->key = key_of(w, i);
+	r->age_ms += (uint64_t)away;
+	r->read_age_ms += (uint64_t)away;
+	r->expired_age_ms += (uint64_t)away;
+	*t = *was;
+	t->confirmed -= shift + away;
+	t->read -= shift + away;
+	t->expired_at -= shift + away;
+	t->kept = t->busy = t->expiring_told = t->missed = t->gone = false;
+	t->watchers = 0;
+	t->stale_told = t->failures > 0 && !t->expired;
+	t->order = ++w->orders;
+	t->latest_due = boot(w) + interval;
+	fits = total(w) <= w->cfg.max_bytes;
+	assert_int_equal(cache_restore(w->c, r, SPREAD,
+	    (uint32_t)unit_random(&w->rnd), &w->now),
+	    fits ? 0 : ERR_TOO_LARGE);
+	if (!fits) {
+		*t = (struct thing){ .here = false };
+		return;
+	}
+	due = cache_due_boot_ms(w->c, find(w, i));
+	assert_in_range(due, boot(w), t->latest_due);
+	/* what is late is due soon */
+	if (t->failures > 0 || t->expired ||
+	    boot(w) - t->confirmed >= interval)
+		assert_in_range(due, boot(w), boot(w) + SPREAD);
+}
+
 /* The agent, and at times the machine, starts again after a while. */
 static void
 do_restart(struct world *w)
 {
 	static struct snapshot s;
-	int64_t away = (int64_t)unit_below(&w->rnd, (size_t)(20 * MINUTE));
-	int64_t shift;		/* of the boot clock */
 	static struct thing was[THINGS];
-	struct thing *t;
-	uint64_t due;
-	size_t n, i;
-	bool fits;
+	int64_t away = (int64_t)unit_below(&w->rnd, (size_t)(20 * MINUTE));
+	int64_t shift = unit_below(&w->rnd, 2) == 0 ? boot(w) - 5000 : -away;
+	size_t n;
 
 	s = (struct snapshot){ .w = w };
 	cache_foreach(w->c, dump, &s);
 	world_end(w);
 	w->restarts++;
-	shift = unit_below(&w->rnd, 2) == 0 ? boot(w) - 5000 : -away;
 	w->now.boot_ms = (uint64_t)(boot(w) - shift);
 	w->now.wall_ms += away;
 	if (unit_below(&w->rnd, 8) == 0)
@@ -739,38 +777,8 @@ do_restart(struct world *w)
 	memset(w->t, 0, sizeof(w->t));
 	world_begin(w);
 	for (n = 0; n < s.count; n++) {
-		i = s.index[n];
-		t = &w->t[i];
-		s.r[n].key = key_of(w, i);
-		s.r[n].age_ms += (uint64_t)away;
-		s.r[n].read_age_ms += (uint64_t)away;
-		s.r[n].expired_age_ms += (uint64_t)away;
-		/* the same moments, on this boot's clock */
-		*t = was[i];
-		t->confirmed -= shift + away;
-		t->read -= shift + away;
-		t->expired_at -= shift + away;
-		t->kept = t->busy = t->expiring_told = false;
-		t->watchers = 0;
-		t->missed = t->gone = false;
-		t->stale_told = t->failures > 0 && !t->expired;
-		t->order = ++w->orders;
-		/* while the service is away for longer it is due again soon */
-		t->latest_due = boot(w) + (is_pinned(i) ? REREAD : INTERVAL);
-		fits = total(w) <= w->cfg.max_bytes;
-		assert_int_equal(cache_restore(w->c, &s.r[n], SPREAD,
-		    (uint32_t)unit_random(&w->rnd), &w->now),
-		    fits ? 0 : ERR_TOO_LARGE);
+		restore(w, s.index[n], &s.r[n], &was[s.index[n]], shift, away);
 		object_unref(s.r[n].object);
-		if (!fits) {
-			*t = (struct thing){ .here = false };
-			continue;
-		}
-		due = cache_due_boot_ms(w->c, find(w, i));
-		assert_in_range(due, boot(w), t->latest_due);
-		if (t->failures > 0 || t->expired || boot(w) - t->confirmed >=
-		    (is_pinned(i) ? REREAD : INTERVAL))
-			assert_in_range(due, boot(w), boot(w) + SPREAD);
 	}
 	look(w);
 }

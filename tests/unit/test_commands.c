@@ -746,6 +746,34 @@ test_top_is_interrupted(void **state)
 	fake_stop(&f);
 }
 
+/* STATUS is for everybody, LIST is not. */
+static void
+script_no_list(struct fake_conn *c)
+{
+	struct frame f;
+
+	c->frames_max = 1;
+	fake_serve_table(c);
+	c->frames_max = 0;
+	if (fake_read(c, &f))
+		fake_send_error(c, f.id, ERR_DENIED, "no rule\tallows it");
+	fake_drain(c);
+}
+
+static void
+test_top_without_a_list(void **state)
+{
+	struct fake *f = fake_start(script_no_list,
+	    (void *)(uintptr_t)table);
+	char line[128];
+
+	(void)state;
+	(void)snprintf(line, sizeof(line), "$Q --socket %s top", fake_path(f));
+	assert_int_equal(sh(line), 0);
+	assert_non_null(strstr(out, "\n\nno list: no rule\\x09allows it\n"));
+	fake_stop(&f);
+}
+
 static void
 test_top_without_an_agent(void **state)
 {
@@ -818,6 +846,7 @@ main(void)
 		cmocka_unit_test(test_top_once),
 		cmocka_unit_test(test_top_on_a_terminal),
 		cmocka_unit_test(test_top_is_interrupted),
+		cmocka_unit_test(test_top_without_a_list),
 		cmocka_unit_test(test_top_without_an_agent),
 		cmocka_unit_test(test_drill_on_a_terminal),
 		cmocka_unit_test(test_run_environment),

@@ -652,7 +652,7 @@ test_429_is_stale_with_and_unavailable_without_a_value(void **state)
 	(void)get(f, SECRET(UUID_1));
 	f->fu.mode = FAKE_STATUS;
 	f->fu.status = 429;
-	f->fu.retry_after_ms = 100 * SECOND;
+	f->fu.retry_after_ms = 1000 * SECOND;
 	fake_upstream_pass(&f->fu, INTERVAL);
 	check_value(ask(f, 0, SECRET(UUID_1)), "one", MSG_STALE);
 	started = f->fu.started;
@@ -660,7 +660,7 @@ test_429_is_stale_with_and_unavailable_without_a_value(void **state)
 	fake_upstream_pass(&f->fu, 10 * SECOND);
 	assert_int_equal(f->fu.started, started);
 	f->fu.mode = FAKE_OK;
-	fake_upstream_pass(&f->fu, 110 * SECOND);
+	fake_upstream_pass(&f->fu, 1300 * SECOND);
 	check_value(ask(f, 0, SECRET(UUID_1)), "one", MSG_FRESH);
 }
 
