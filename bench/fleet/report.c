@@ -154,6 +154,7 @@ report_csv(FILE *out, const struct fleet_result *r, size_t n)
 #define REPORT_MEAN_MIN 2.0
 #define REPORT_WAVE 3.0		/* times the steady rate; chance makes it 2 */
 #define REPORT_START 4.0	/* the same, after a restart with state */
+#define REPORT_HALF 1.4		/* the same, over half an interval */
 #define REPORT_RECOVERY 1.25	/* times the rate of probes */
 
 struct report_checking {
@@ -203,6 +204,23 @@ report_check_outage(struct report_checking *c, const struct fleet_result *r)
 	    "reads failed during the outage", (double)w->reads.failed, 0);
 }
 
+/* The most in any half of an interval, a second. */
+static double
+report_half_peak(const struct fleet_result *r, const struct fleet_rates *w)
+{
+	unsigned int half = r->options.interval_s / 2, i;
+	uint64_t sum = 0, most = 0;
+
+	for (i = w->from_s; i < w->to_s; i++) {
+		sum += r->per_second[i].requests;
+		if (i >= w->from_s + half)
+			sum -= r->per_second[i - half].requests;
+		if (sum > most)
+			most = sum;
+	}
+	return (double)most / half;
+}
+
 /* No waves: neither at once nor an interval later. */
 static void
 report_check_peaks(struct report_checking *c, const struct fleet_result *r)
@@ -210,12 +228,16 @@ report_check_peaks(struct report_checking *c, const struct fleet_result *r)
 	double mean = r->windows[FLEET_BEFORE].mean;
 	double probes = (double)r->options.agents / REPORT_PROBE_S;
 	const struct fleet_rates *after = &r->windows[FLEET_AFTER];
+	double half = report_half_peak(r, &r->windows[FLEET_LATER]);
 
 	if (mean < REPORT_MEAN_MIN)
 		return;
 	report_must(c, r->windows[FLEET_LATER].peak10 <= REPORT_WAVE * mean,
 	    "peak of ten seconds after an interval",
 	    r->windows[FLEET_LATER].peak10, REPORT_WAVE * mean);
+	report_must(c, half <= REPORT_HALF * mean,
+	    "mean of the busiest half of an interval", half,
+	    REPORT_HALF * mean);
 	if (r->scenario->event == FLEET_RESTART_STATE)
 		report_must(c, after->peak10 <= REPORT_START * mean,
 		    "peak of ten seconds after a start", after->peak10,
