@@ -152,12 +152,13 @@ plot_write(FILE *out, const struct fleet_result *r, size_t n)
 	    "width=\"%d\" height=\"%zu\">\n%s",
 	    PLOT_LEFT + PLOT_WIDTH + PLOT_RIGHT, PLOT_TOP + n * PLOT_PANEL,
 	    plot_style);
-	(void)fprintf(p.out, "<text x=\"%d\" y=\"16\">%u agents x %u secrets. "
-	    "Blue: requests a second (greatest of each column). Dashed: the "
-	    "rate of single reads. Orange: share of secrets missing, stale "
-	    "or outdated. Grey: the event. Below: minutes.</text>\n",
-	    PLOT_LEFT, n > 0 ? r[0].options.agents : 0,
-	    n > 0 ? r[0].options.secrets : 0);
+	(void)fprintf(p.out, "<text x=\"%d\" y=\"13\">%u agents x %u secrets. "
+	    "Blue: requests a second, the greatest of each column; dashed: "
+	    "the rate of single reads. Below: minutes.</text>\n"
+	    "<text x=\"%d\" y=\"27\">Orange: share of secrets missing, stale "
+	    "or outdated; grey: the event.</text>\n", PLOT_LEFT,
+	    n > 0 ? r[0].options.agents : 0, n > 0 ? r[0].options.secrets : 0,
+	    PLOT_LEFT);
 	for (i = 0; i < n; i++)
 		plot_panel(&p, &r[i], i);
 	(void)fprintf(p.out, "</svg>\n");
