@@ -301,14 +301,15 @@ class Row04ManyDue(Rows):
         self.pass_(INTERVAL)
         self.sandbox.api("POST", "/secrets/s0007/deactivate")
         self.sandbox.api("DELETE", "/secrets/s0008")
+        self.sandbox.set("s0009", isActive=False)   # and nothing else
         self.sandbox.forget()
         self.pass_(INTERVAL + 1)
         self.assertGreaterEqual(self.sandbox.listings, 1)
         self.assertLessEqual(sum(self.reads_by_id().values()), 6)
-        for name in ("s0007", "s0008"):
+        for name in ("s0007", "s0008", "s0009"):
             self.assertEqual(self.look(name).VALUE, None)
             self.fails(3, "get", name)
-        self.assertEqual(self.freshness(["s0006", "s0009"]), {"fresh": 2})
+        self.assertEqual(self.freshness(["s0006", "s0010"]), {"fresh": 2})
 
     def rows(self, without=()):
         return [{k: v for k, v in {
@@ -595,6 +596,14 @@ class Row05Recovery(Rows):
     def test_row_05_fresh_within_20_s_after_a_stop(self):
         self.come_back(lambda: self.sandbox.stop(),
                        lambda: self.sandbox.start())
+
+    def test_row_05_fresh_within_20_s_by_single_reads(self):
+        def end():
+            self.sandbox.start()
+            self.sandbox.fault("*/secrets", status=403,
+                               error="insufficient_scope")
+        self.come_back(lambda: self.sandbox.stop(), end)
+        self.assertGreaterEqual(self.gets(), 1000)
 
     def test_row_05_fresh_within_20_s_after_500s(self):
         self.come_back(lambda: self.sandbox.fault("*", status=500),
