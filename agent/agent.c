@@ -28,6 +28,7 @@
 #include "session.h"
 #include "setup.h"
 #include "signals.h"
+#include "state.h"
 #include "status.h"
 #include "timers.h"
 #include "upstream_http.h"
@@ -52,6 +53,7 @@ struct agent {
 	struct upstream *upstream;
 	struct metrics metrics;
 	struct fetch *fetch;
+	struct state *state;	/* NULL: nothing is kept across restarts */
 	struct audit *audit;
 	struct session_env env;
 	struct conns *conns;
@@ -145,8 +147,11 @@ agent_key_pending(void *arg)
 static void
 agent_key_taken(void *arg, bool dropped)
 {
+	struct agent *a = arg;
+
 	(void)dropped;
-	agent_tell_status(arg);
+	state_key_changed(a->state, keys_in_force(a->keys), 1);
+	agent_tell_status(a);
 }
 
 static void
@@ -235,6 +240,33 @@ agent_build_upstream(struct agent *a)
 	return 0;
 }
 
+/* What was read with one of the keys is served with that one in force. */
+static int
+agent_build_state(struct agent *a)
+{
+	const struct settings *s = a->settings;
+	struct secmem keys[STATE_API_KEYS_MAX] = { { NULL, 0 } };
+	const struct state_config cfg = {
+		.file = s->state_file,
+		.key_file = s->state_key_file,
+		.url = s->url,
+		.api_keys = keys,
+		.napi_keys = keys_all(a->keys, keys, STATE_API_KEYS_MAX),
+		.refresh_interval_ms = s->refresh_interval_ms,
+		.unauthorized_grace_ms = s->unauthorized_grace_ms,
+	};
+	size_t i, used;
+	int r;
+
+	r = state_new(a->base, a->fetch, &cfg, &a->state, &used);
+	if (r == 0 && used > 0)
+		r = keys_use(a->keys, &keys[used]);
+	for (i = 0; i < cfg.napi_keys; i++)
+		secmem_free_bytes(&keys[i]);
+	a->env.state = a->state;
+	return r;
+}
+
 /* --- the socket --- */
 
 static int
@@ -308,7 +340,6 @@ agent_warn_unavailable(const struct settings *s)
 		{ "credentials-socket", s->credentials_socket },
 		{ "http-socket", s->http_socket },
 		{ "http-listen", s->http_listen },
-		{ "state-file", s->state_file },
 	};
 	size_t i;
 
@@ -334,6 +365,8 @@ agent_reload(struct agent *a)
 	notify_reloading();
 	if (reload_run(&rl)) {
 		agent_warn_unavailable(a->settings);
+		state_configure(a->state, a->settings->refresh_interval_ms,
+		    a->settings->unauthorized_grace_ms);
 		(void)snprintf(a->reloaded, sizeof(a->reloaded), "%s", rl.why);
 	} else {
 		(void)snprintf(a->reloaded, sizeof(a->reloaded),
@@ -437,6 +470,7 @@ agent_new(struct settings *settings, const char *path, bool may_lack,
 		goto out;
 	if ((r = agent_build_audit(a)) != 0 ||
 	    (r = agent_build_upstream(a)) != 0 ||
+	    (r = agent_build_state(a)) != 0 ||
 	    (r = agent_build_sockets(a)) != 0 ||
 	    (r = agent_build_timers(a)) != 0)
 		goto out;
@@ -452,7 +486,11 @@ out:
 int
 agent_run(struct agent *a)
 {
-	return event_base_dispatch(a->base) < 0 ? ERR_INTERNAL : 0;
+	int r = event_base_dispatch(a->base) < 0 ? ERR_INTERNAL : 0;
+
+	if (r == 0)
+		state_stop(a->state);
+	return r;
 }
 
 void
@@ -464,6 +502,7 @@ agent_free(struct agent *a)
 	listener_free(a->listener);
 	conns_free(a->conns);
 	limit_free(a->env.limit);
+	state_free(a->state);
 	keys_free(a->keys);
 	fetch_free(a->fetch);
 	if (a->upstream != NULL)

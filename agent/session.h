@@ -32,12 +32,14 @@ struct limit;
 struct peer;
 struct request;
 struct settings;
+struct state;
 
 /* What all sessions share; owned by struct agent, replaced in place. */
 struct session_env {
 	struct event_base *base;	/* for deadlines */
 	struct fetch *fetch;
 	const struct settings *settings;
+	const struct state *state;	/* NULL: nothing is kept */
 	unsigned int policy_generation;	/* another after each reload */
 	struct audit *audit;
 	struct limit *limit;

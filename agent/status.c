@@ -8,6 +8,7 @@
 #include "msg.h"
 #include "secmem.h"
 #include "settings.h"
+#include "state.h"
 #include "units.h"
 
 static const char *
@@ -82,6 +83,27 @@ status_put_memory(struct wr *wr)
 	msg_stat_uint(wr, "memory.lockFailures", mem.grow_failures);
 }
 
+static void
+status_put_state(struct wr *wr, struct session_env *env,
+    const struct now *now)
+{
+	struct state_status state;
+
+	state_get_status(env->state, now, &state);
+	if (!state.enabled)
+		return;
+	if (state.saved)
+		msg_stat_uint(wr, "state.savedAgeSeconds",
+		    state.saved_age_ms / 1000);
+	else
+		msg_stat_null(wr, "state.savedAgeSeconds");
+	msg_stat_uint(wr, "state.entries", state.items);
+	if (state.error != NULL)
+		msg_stat_text(wr, "state.error", state.error);
+	else
+		msg_stat_null(wr, "state.error");
+}
+
 int
 status_answer(struct session *s, const struct frame *frame,
     const struct now *now, struct out *out)
@@ -106,6 +128,7 @@ status_answer(struct session *s, const struct frame *frame,
 	msg_stat_uint(&wr, "requests", env->metrics->requests);
 	msg_stat_uint(&wr, "denied", env->metrics->denied);
 	status_put_memory(&wr);
+	status_put_state(&wr, env, now);
 	frame_end(&wr, start, 0);
 	out_commit(out, &wr);
 	return 0;
