@@ -188,8 +188,8 @@ MUTATIONS = (
     ("09 key file read again", "agent/jobs.c",
      "if (answer->error == ERR_UNAUTHORIZED && job_try_other_key(job))",
      "if (answer->error == ERR_UNAUTHORIZED && job == NULL)",
-     ROWS, "Row09Unauthorized.test_row_09_a_key_in_the_file_during_the_"
-     "grace_ends_it"),
+     ROWS, "Row09Unauthorized.test_row_09_a_key_that_was_replaced_serves_"
+     "the_very_next_read"),
     ("10 replaced", "agent/cache.c",
      "cache_replace(c, e, object_ref(o), now);\n\tcache_account(c, e, true);",
      "cache_replace(c, e, object_ref(had ? e->object : o), now);\n"
