@@ -209,6 +209,23 @@ MUTATIONS = (
      "\te->read_boot_ms = now->boot_ms;\n\t(void)c;",
      ROWS, "Row11Full.test_row_11_least_useful_entries_go_first_and_the_"
      "budget_holds"),
+    ("12 age counts", "agent/cache.c",
+     "e->confirmed_boot_ms = now->boot_ms - r->age_ms;",
+     "e->confirmed_boot_ms = now->boot_ms;",
+     ROWS, "Row12Restart.test_row_12_age_is_counted_across_it_and_max_stale_"
+     "holds"),
+    ("12 downtime counts", "agent/state_load.c",
+     ".age_ms = add(item->age_ms, away),", ".age_ms = item->age_ms,",
+     ROWS, "Row12Restart.test_row_12_age_is_counted_across_it_and_max_stale_"
+     "holds"),
+    ("12 stays expired", "agent/cache.c",
+     "\tif (r->expired) {\n", "\tif (r->expired && e == NULL) {\n",
+     ROWS, "Row12Restart.test_row_12_no_step_in_the_meantime_makes_it_valid_"
+     "again"),
+    ("12 soon after a change", "agent/state.c",
+     "#define STATE_TICK_MS 1000", "#define STATE_TICK_MS 100000",
+     ROWS, "Row12Restart.test_row_12_written_soon_after_a_change_whatever_"
+     "ends_the_agent"),
     ("13 service's Date", "agent/cache_time.c",
      "\tif (!c->has_floor)\n\t\treturn now->wall_ms;",
      "\tif (c != NULL)\n\t\treturn now->wall_ms;",
@@ -216,8 +233,7 @@ MUTATIONS = (
     ("13 stays expired", "agent/cache.c",
      "\tif (same_term) {\n\t\te->expired = true;",
      "\tif (false) {\n\t\te->expired = true;",
-     ROWS, "Row13Clock.test_row_13_a_step_back_makes_no_expired_value_"
-     "valid_again"),
+     ROWS, "Row13Clock.test_row_13_nor_does_one_that_undoes_a_step_forward"),
     ("13 grace by the boot clock", "agent/cache_time.c",
      "return (uint64_t)((int64_t)now->boot_ms - e->expired_boot_ms) <\n",
      "return (uint64_t)(now->wall_ms - e->object->expires_at) <\n",

@@ -1324,6 +1324,20 @@ class Row13Clock(Rows):
             self.pass_(INTERVAL)
             self.fails(8, "get", "a")
 
+    def test_row_13_nor_does_one_that_undoes_a_step_forward(self):
+        """Only a newer value does, or another expiresAt."""
+        self.begin()
+        self.clock.step_wall(2 * HOUR)
+        self.fails(8, "get", "a")
+        self.clock.step_wall(-2 * HOUR)
+        for _ in range(3):
+            self.fails(8, "get", "a")
+            self.pass_(INTERVAL)    # and it was read again meanwhile
+        self.sandbox.set("a", value="renewed", version=2,
+                         expiresAt=self.clock.utc(HOUR))
+        self.pass_(INTERVAL)
+        self.assert_value("a", "fresh", "renewed")
+
     def test_row_13_nor_if_nobody_looked_while_it_was_expired(self):
         self.begin()
         self.sandbox.stop()
