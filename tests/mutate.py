@@ -2,12 +2,12 @@
 """Is each promise of the cache really tested? Break the code behind it, one
 line at a time, in a copy of the sources, and see its test fail.
 
-    mutate.py [-l] [-k WORD] [-j N] BUILDDIR
+    mutate.py [-l] [-k PATTERN] [-j N] BUILDDIR
 
 Takes the sources beside it and the options of BUILDDIR's configure. A mutation
 whose text is not in the file exactly once is stale: adapt it. Exit status 0:
-each was caught. -l lists them, -k takes those with WORD in row, file or test,
--j is make's. It takes a while: `make check-mutations`.
+each was caught. -l lists them, -k takes those whose row, file and test match, -j is
+make's. It takes a while: `make check-mutations`.
 """
 
 import argparse
@@ -363,7 +363,7 @@ def main():
     parser.add_argument("builddir", nargs="?")
     args = parser.parse_args()
     chosen = [m for m in MUTATIONS
-              if args.k in " ".join((m[0], m[1], m[4], m[5]))]
+              if re.search(args.k, " ".join((m[0], m[1], m[4], m[5])))]
     if args.l:
         for m in chosen:
             try:
