@@ -220,8 +220,7 @@ MUTATIONS = (
      "holds"),
     ("12 stays expired", "agent/cache.c",
      "\tif (r->expired) {\n", "\tif (r->expired && e == NULL) {\n",
-     ROWS, "Row12Restart.test_row_12_no_step_in_the_meantime_makes_it_valid_"
-     "again"),
+     ROWS, "Row12Restart.test_row_12_nor_one_that_was_undone_before"),
     ("12 soon after a change", "agent/state.c",
      "#define STATE_TICK_MS 1000", "#define STATE_TICK_MS 100000",
      ROWS, "Row12Restart.test_row_12_written_soon_after_a_change_whatever_"

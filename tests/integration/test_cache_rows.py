@@ -1201,6 +1201,16 @@ class Row12Restart(Rows):
         self.fails(8, "get", "a")
         self.fails(8, "get", "db/a", "--offline")
 
+    def test_row_12_nor_one_that_was_undone_before(self):
+        self.begin()
+        self.sandbox.stop()
+        self.clock.step_wall(2 * HOUR)
+        self.fails(8, "get", "a")
+        self.clock.step_wall(-2 * HOUR)
+        self.fails(8, "get", "a")
+        self.again()
+        self.fails(8, "get", "a")
+
     def test_row_12_gone_stays_gone(self):
         self.begin()
         self.sandbox.api("DELETE", "/secrets/b")
