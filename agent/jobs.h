@@ -144,7 +144,8 @@ uint64_t jobs_now(struct jobs *js);
 
 /*
  * While the service is given up: until a job that nobody waits for may be
- * the next probe.  UINT64_MAX if it is not given up, or a probe is under way.
+ * the next probe.  UINT64_MAX if it is not given up, a probe is under way, or
+ * none will come (a drill).
  */
 uint64_t jobs_probe_ms(const struct jobs *js, const struct now *now);
 /* How long the pause still lasts that the service asked for; 0: none. */
