@@ -13,7 +13,6 @@
 #define JOBS_ATTEMPTS 3		/* while a caller waits */
 #define JOBS_RETRY_BASE_MS 100
 #define JOBS_RETRY_MAX_MS 1000
-#define JOBS_LINGERING_MAX 4	/* given up as probes, but left to run */
 
 static void jobs_pump_cb(void *arg);
 static void jobs_patience_cb(void *arg);

@@ -69,6 +69,13 @@ enum job_waited {
 #define JOB_IS_WAITED(waited) ((waited) >= JOB_PATIENT)
 
 #define JOBS_PROBE_MS 5000
+#define JOBS_LINGERING_MAX 4	/* given up as probes, but left to run */
+
+/*
+ * Calls under way at once, at most: what hangs may be sent a second time, and
+ * the next probe must not wait for those that hang.
+ */
+#define JOBS_CALLS_MAX(max_in_flight) (2 * (max_in_flight) + JOBS_LINGERING_MAX)
 
 enum jobs_state {
 	JOBS_UNKNOWN,		/* nothing was asked yet */
