@@ -177,6 +177,8 @@ agent_state_changed(void *arg)
 		keys_service_back(a->keys);
 		break;
 	case JOBS_DOWN:
+		if (stats.offline)
+			break; /* a drill says so itself */
 		log_warning("the service cannot be reached; what is cached "
 		    "goes on being served");
 		break;
