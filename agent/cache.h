@@ -248,7 +248,7 @@ struct cache_entry *cache_parked(const struct cache *c);
 
 /*
  * When to refresh next what was confirmed now, on this host's phase: at most
- * interval_ms from now and not before half of it, the same moment of each
+ * interval_ms from now and not before a quarter of it, the same moment of each
  * interval for the same what on the same host, or up to a sixteenth of it
  * later.  rnd: 32 random bits.
  */
