@@ -2,23 +2,20 @@
 
 #include "apikey.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "err.h"
+#include "keyfile.h"
 
 #define DEFAULT_PATH "/etc/qapi-agent/api-key"
 
 struct place {
 	char *path;
-	bool credential;	/* below $CREDENTIALS_DIRECTORY */
 	char *why;
 	size_t why_size;
 };
@@ -36,93 +33,17 @@ fail(const struct place *at, int r, const char *fmt, ...)
 	return r;
 }
 
-static bool
-is_below(const char *path, const char *dir)
-{
-	size_t len = strlen(dir);
-
-	return len > 0 && strncmp(path, dir, len) == 0 && path[len] == '/' &&
-	    strstr(path, "/../") == NULL;
-}
-
 /* Which file: at->path is allocated then. */
 static int
 find(const char *path, struct place *at)
 {
-	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	int r = path != NULL ? ERR_NOT_FOUND
+	    : keyfile_credential("api-key", &at->path);
 
-	if (path == NULL && dir != NULL && dir[0] == '/') {
-		if (asprintf(&at->path, "%s/api-key", dir) < 0) {
-			at->path = NULL;
-			return ERR_NOMEM;
-		}
-		if (access(at->path, F_OK) == 0) {
-			at->credential = true;
-			return 0;
-		}
-		free(at->path);
-	}
+	if (r != ERR_NOT_FOUND)
+		return r;
 	at->path = strdup(path != NULL ? path : DEFAULT_PATH);
-	if (at->path == NULL)
-		return ERR_NOMEM;
-	at->credential = dir != NULL && is_below(at->path, dir);
-	return 0;
-}
-
-/*
- * A credential that the service manager handed over with an access control
- * list shows the list's mask, r--, as the group's bits: 0440 is what it made.
- */
-static int
-check(const struct place *at, int fd)
-{
-	mode_t forbidden = S_IRWXG | S_IRWXO;
-	struct stat st;
-
-	if (fstat(fd, &st) != 0)
-		return fail(at, ERR_INTERNAL, "%s", strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return fail(at, ERR_DENIED, "is no regular file: put the API "
-					    "key into a file of its own");
-	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return fail(at, ERR_DENIED, "belongs to uid %u: chown it to "
-					    "root or to the agent's user",
-		    (unsigned int)st.st_uid);
-	if (at->credential && st.st_uid == 0)
-		forbidden &= ~(mode_t)S_IRGRP;
-	if ((st.st_mode & forbidden) != 0)
-		return fail(at, ERR_DENIED, "others can access it (mode %04o): "
-					    "chmod 0600, and replace the key "
-					    "if anyone else could have read it",
-		    (unsigned int)(st.st_mode & 07777));
-	if (st.st_size > APIKEY_MAX)
-		return fail(at, ERR_BAD_REQUEST, "is larger than %d bytes: it "
-						 "holds the API key and no "
-						 "more", APIKEY_MAX);
-	return 0;
-}
-
-/* The whole file into buf, which has room for one byte more than allowed. */
-static int
-read_all(const struct place *at, int fd, struct secmem *buf, size_t *ret_len)
-{
-	uint8_t *p = secmem_writable(buf);
-	size_t len = 0;
-	ssize_t n;
-
-	while (len < secmem_len(buf)) {
-		n = read(fd, p + len, secmem_len(buf) - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail(at, ERR_DENIED, "%s", strerror(errno));
-		if (n == 0) {
-			*ret_len = len;
-			return 0;
-		}
-		len += (size_t)n;
-	}
-	return fail(at, ERR_BAD_REQUEST, "is larger than %d bytes", APIKEY_MAX);
+	return at->path == NULL ? ERR_NOMEM : 0;
 }
 
 static bool
@@ -133,11 +54,10 @@ is_blank(uint8_t c)
 
 /* Never quotes what it found: that may be a key. */
 static int
-trim(const struct place *at, const struct secmem *buf, size_t len,
-    struct secmem *ret_key)
+trim(const struct place *at, const struct secmem *buf, struct secmem *ret_key)
 {
 	const uint8_t *p = secmem_bytes(buf);
-	size_t i;
+	size_t i, len = secmem_len(buf);
 
 	while (len > 0 && is_blank(p[len - 1]))
 		len--;
@@ -160,50 +80,25 @@ trim(const struct place *at, const struct secmem *buf, size_t len,
 	return 0;
 }
 
-/* O_NONBLOCK: a FIFO is refused by check(), not waited for. */
-static int
-open_file(const struct place *at, int *ret_fd)
-{
-	int fd;
-
-	fd = open(at->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd >= 0) {
-		*ret_fd = fd;
-		return 0;
-	}
-	if (errno == ENOENT || errno == ENOTDIR)
-		return fail(at, ERR_NOT_FOUND, "no such file: write the API "
-					       "key there, or name its file "
-					       "with api-key-file=");
-	return fail(at, ERR_DENIED, "cannot open it: %s", strerror(errno));
-}
-
 int
 apikey_read(const char *path, struct secmem *ret_key, char *why,
     size_t why_size)
 {
 	struct place at = {.why = why, .why_size = why_size};
+	struct keyfile f = {.what = "API key", .setting = "api-key-file",
+	    .max_bytes = APIKEY_MAX};
 	struct secmem buf = {0};
-	size_t len = 0;
-	int fd = -1;
 	int r;
 
 	if ((r = find(path, &at)) != 0) {
 		(void)snprintf(why, why_size, "API key: out of memory");
 		return r;
 	}
-	if ((r = open_file(&at, &fd)) != 0 || (r = check(&at, fd)) != 0)
-		goto out;
-	if (secmem_alloc(&buf, APIKEY_MAX + 1, SECMEM_LIBRARY) != 0) {
-		r = fail(&at, ERR_NOMEM, "no secret memory left");
-		goto out;
-	}
-	if ((r = read_all(&at, fd, &buf, &len)) == 0)
-		r = trim(&at, &buf, len, ret_key);
-out:
+	f.path = at.path;
+	f.credential = keyfile_is_credential(at.path);
+	if ((r = keyfile_read(&f, &buf, why, why_size)) == 0)
+		r = trim(&at, &buf, ret_key);
 	secmem_free_bytes(&buf);
-	if (fd >= 0)
-		(void)close(fd);
 	free(at.path);
 	return r;
 }

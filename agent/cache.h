@@ -248,7 +248,7 @@ struct cache_entry *cache_parked(const struct cache *c);
 
 /*
  * When to refresh next what was confirmed now, on this host's phase: at most
- * interval_ms from now and not before half of it, the same moment of each
+ * interval_ms from now and not before a quarter of it, the same moment of each
  * interval for the same what on the same host, or up to a sixteenth of it
  * later.  rnd: 32 random bits.
  */
@@ -348,6 +348,21 @@ uint64_t cache_wait_ms(const struct cache *c, const struct now *now);
  */
 void cache_foreach(struct cache *c,
     bool (*cb)(void *arg, struct cache_entry *e), void *arg);
+
+/*
+ * Walk the entries of the next bucket, in an order that neither reads nor
+ * growth of the table disturb: an entry that is there from the first call to
+ * the last is met exactly once.  *pos starts at 0.  False after the last
+ * bucket.  cb must not add or drop entries.
+ */
+bool cache_iterate(struct cache *c, uint32_t *pos,
+    void (*cb)(void *arg, struct cache_entry *e), void *arg);
+
+/* Put the LRU list into the order of the last reads, after a restore. */
+void cache_sort(struct cache *c, const struct now *now);
+
+/* The wall floor as of now; INT64_MIN if none was ever set. */
+int64_t cache_get_wall_floor(const struct cache *c, const struct now *now);
 
 void cache_get_stats(const struct cache *c, struct cache_stats *ret_stats);
 

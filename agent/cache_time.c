@@ -14,8 +14,8 @@
 #define CACHE_JITTER_SHIFT 3
 /* Jitter of what has one: up to 1/16 of the interval earlier. */
 #define CACHE_PHASE_JITTER_SHIFT 4
-/* What was confirmed less than 1/8 before its moment waits for the next. */
-#define CACHE_PHASE_SKIP_SHIFT 1
+/* What was confirmed less than 1/4 before its moment waits so much longer. */
+#define CACHE_PHASE_SKIP_SHIFT 2
 #define CACHE_PARKED_KEEP 1024u	/* places for those are not given back */
 
 /* --- wall time --- */
@@ -308,10 +308,11 @@ cache_next_phase(const struct cache *c, struct view what,
 		return now->boot_ms;
 	wait = cache_until_phase(c, what, interval_ms, now);
 	/*
-	 * Not sooner than half an interval after a confirmation: else half an
-	 * interval later, and on the phase the time after.  A fleet that was
-	 * confirmed together is then spread over half an interval, so that it
-	 * asks at most twice as often as ever.
+	 * Not sooner than a quarter of the interval after a confirmation: else
+	 * a quarter later, and on the phase the time after.  (With a half, who
+	 * is late there by some jitter would be put off by a half for ever.)  A
+	 * fleet that was confirmed together is spread by that as its phases
+	 * are, and at worst asks twice as often as ever for a quarter of it.
 	 */
 	if (wait < interval_ms >> CACHE_PHASE_SKIP_SHIFT)
 		wait += interval_ms >> CACHE_PHASE_SKIP_SHIFT;

@@ -22,6 +22,7 @@
  */
 #define FETCH_RECOVERY_SPREAD_MS 3500
 #define FETCH_PROBE_JITTER_SHIFT 4
+#define FETCH_DATE_AHEAD_MS (24 * 3600 * INT64_C(1000))
 #define FETCH_DUE_AT_ONCE 256		/* then other events get their turn */
 #define FETCH_ROOM_BYTES (1u << 20)	/* evicted when the arena is full */
 
@@ -391,7 +392,9 @@ fetch_settle(struct fetch *f, struct cache_entry *e,
 			return;
 		}
 		(void)snprintf(answer->message, sizeof(answer->message),
-		    "it needs more memory than max-memory allows");
+		    answer->error == ERR_TOO_LARGE
+		    ? "it needs more memory than max-memory leaves"
+		    : "out of memory");
 	}
 	if (answer->gone || answer->forbidden ||
 	    answer->error == ERR_TOO_LARGE) {
@@ -867,6 +870,10 @@ fetch_heard(void *arg, int64_t date_ms)
 	struct now now;
 
 	clock_read(&now);
+	/* one that is far ahead of a clock that can be true is not believed */
+	if (now.wall_ms >= CACHE_WALL_PLAUSIBLE_MS &&
+	    date_ms > now.wall_ms + FETCH_DATE_AHEAD_MS)
+		return;
 	cache_set_wall_floor(f->cache, date_ms, &now);
 	fetch_judge(f, &now);
 }

@@ -338,8 +338,9 @@ job_await_key(struct job *job)
 	    !js->hooks.key_pending(js->hooks.arg))
 		return false;
 	if (job->probe) {
+		/* the next one comes in its time, whatever the proof says */
 		clock_read(&now);
-		breaker_abandoned(&js->breaker, now.boot_ms);
+		(void)breaker_failed(&js->breaker, now.boot_ms);
 		job->probe = false;
 	}
 	job->awaits_key = true;

@@ -287,11 +287,11 @@ names_renew(struct names *n, enum ref_kind kind, enum job_waited waited,
 	if (r != 0)
 		return r;
 	k->for_names = true;
-	if (waited > k->waited) {
+	if (waited > k->waited)
 		k->waited = waited;
-		if (k->job != NULL)
-			job_set_waited(k->job, k->waited);
-	}
+	/* also if it is none the higher: the page may hang */
+	if (k->job != NULL)
+		job_set_waited(k->job, k->waited);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #ifdef HAVE_SYSTEMD
@@ -47,34 +49,61 @@ notify_address(struct sockaddr_un *ret)
  * is not worth another try; one whose queue is full is.
  */
 static bool
-send_state(const char *state)
+send_state_fd(const char *state, int passed)
 {
 	struct sockaddr_un address;
 	socklen_t len = notify_address(&address);
+	struct iovec iov = { (void *)(uintptr_t)state, strlen(state) };
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr msg = {
+		.msg_name = &address,
+		.msg_namelen = len,
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+	};
 	ssize_t n;
 	int fd, error;
 
 	if (len == 0)
 		return true;
+	if (passed >= 0) {
+		memset(&control, 0, sizeof(control));
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.align), &passed, sizeof(int));
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control.bytes);
+	}
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return false;
 	do {
-		n = sendto(fd, state, strlen(state), MSG_NOSIGNAL,
-		    (const struct sockaddr *)&address, len);
+		n = sendmsg(fd, &msg, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	error = n < 0 ? errno : 0;
 	(void)close(fd);
-	return error != EAGAIN && error != EWOULDBLOCK && error != ENOBUFS;
+	return error != EAGAIN && error != EWOULDBLOCK && error != ENOBUFS &&
+	    error != ETOOMANYREFS;
 }
 #else
 static bool
-send_state(const char *state)
+send_state_fd(const char *state, int passed)
 {
 	(void)state;
+	(void)passed;
 	return true;
 }
 #endif
+
+static bool
+send_state(const char *state)
+{
+	return send_state_fd(state, -1);
+}
 
 bool
 notify_ready(void)
@@ -141,3 +170,96 @@ notify_watchdog(void)
 {
 	(void)send_state("WATCHDOG=1");
 }
+
+bool
+notify_has_fd_store(void)
+{
+#ifdef HAVE_SYSTEMD
+	const char *max = getenv("FDSTORE");
+
+	return max != NULL && strtoul(max, NULL, 10) > 0 &&
+	    getenv("NOTIFY_SOCKET") != NULL;
+#else
+	return false;
+#endif
+}
+
+/*
+ * FDPOLL=0: a memory file can be polled, and is always ready; the manager
+ * must not take that for the end of it.
+ */
+bool
+notify_store_fd(const char *name, int fd)
+{
+	char state[80];
+
+	(void)snprintf(state, sizeof(state),
+	    "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+	return send_state_fd(state, fd);
+}
+
+bool
+notify_forget_fd(const char *name)
+{
+	char state[80];
+
+	(void)snprintf(state, sizeof(state), "FDSTOREREMOVE=1\nFDNAME=%s",
+	    name);
+	return send_state(state);
+}
+
+#ifdef HAVE_SYSTEMD
+static bool
+is_kept_file(int fd, const char *name, const char *wanted)
+{
+	struct stat st;
+
+	return name != NULL && strcmp(name, wanted) == 0 &&
+	    fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* A copy of it, with nothing of it left at its number.  -1: not now. */
+static int
+move_away(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, fd + 1);
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (copy >= 0 && (null < 0 || dup3(null, fd, O_CLOEXEC) < 0)) {
+		(void)close(copy);
+		copy = -1;
+	}
+	if (null >= 0)
+		(void)close(null);
+	return copy;
+}
+
+size_t
+notify_take_fds(const char *name, int *ret_fds, size_t max)
+{
+	char **names = NULL;
+	size_t found = 0;
+	int fd, i, n;
+
+	n = sd_listen_fds_with_names(0, &names);
+	for (i = 0; i < n; i++) {
+		if (found < max && is_kept_file(SD_LISTEN_FDS_START + i,
+		    names != NULL ? names[i] : NULL, name) &&
+		    (fd = move_away(SD_LISTEN_FDS_START + i)) >= 0)
+			ret_fds[found++] = fd;
+		if (names != NULL)
+			free(names[i]);
+	}
+	free(names);
+	return found;
+}
+#else
+size_t
+notify_take_fds(const char *name, int *ret_fds, size_t max)
+{
+	(void)name;
+	(void)ret_fds;
+	(void)max;
+	return 0;
+}
+#endif

@@ -18,7 +18,6 @@
 /* What max-stale leaves over interval and outage: "that need not be". */
 #define FLEET_SLACK_MS 30000u
 #define FLEET_STEP_MS 100u
-#define FLEET_SHARE 8u		/* the jitter of an interval is 1/8 of it */
 
 const struct fleet_scenario fleet_scenarios[] = {
 	{ "steady", "steady state", FLEET_NOTHING, false, true },
@@ -75,14 +74,15 @@ fleet_scenario_find(const char *name)
 double
 fleet_listing_rate(const struct fleet_options *opt)
 {
-	/* the mean interval is half of the jitter shorter */
-	return opt->agents / (opt->interval_s * (1 - 0.5 / FLEET_SHARE));
+	/* and each secret is read by its id once a reread-interval */
+	return (double)opt->agents / opt->interval_s +
+	    (double)opt->agents * opt->secrets / HOST_REREAD_S;
 }
 
 double
 fleet_single_rate(const struct fleet_options *opt)
 {
-	return fleet_listing_rate(opt) * opt->secrets;
+	return (double)opt->agents * opt->secrets / opt->interval_s;
 }
 
 /* --- set up --- */

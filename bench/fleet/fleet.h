@@ -26,7 +26,7 @@ struct fleet_scenario {
 	const char *name;
 	const char *title;
 	enum fleet_event event;
-	bool shared;		/* agents_per_key of the options, else own keys */
+	bool shared;		/* keys as agents_per_key says, else own */
 	bool lists;		/* the keys may list */
 };
 
@@ -80,7 +80,7 @@ struct fleet_result {
 	uint64_t most_ms;	/* 99 % */
 	uint64_t all_ms;
 	unsigned int too_old;	/* agents with a read refused by max-stale */
-	uint64_t wrong;		/* secrets at the end, looked up in each cache */
+	uint64_t wrong;		/* secrets at the end, as each cache has them */
 	uint64_t requests;	/* as the service counts them */
 	uint64_t sent;		/* as the agents do */
 	unsigned int most_of_key; /* requests answered in a window of a key */

@@ -47,6 +47,7 @@ struct host {
 	bool too_old;
 	uint64_t requests;	/* of runs before this one */
 	TAILQ_HEAD(, host_wait) waits;
+	struct ref ref;		/* of a read, while it is begun */
 };
 
 struct host_saved {
@@ -177,9 +178,9 @@ host_deadline_cb(void *arg)
 static void
 host_read(struct host *h, unsigned int secret)
 {
-	static struct ref ref;	/* large, and nobody keeps it */
+	struct ref *ref = &h->ref;
 	const struct fetch_query q = {
-		.ref = &ref, .max_age_ms = MSG_NO_LIMIT,
+		.ref = ref, .max_age_ms = MSG_NO_LIMIT,
 		.max_stale_ms = MSG_NO_LIMIT,
 	};
 	struct now now = host_now();
@@ -189,8 +190,8 @@ host_read(struct host *h, unsigned int secret)
 	char id[SERVICE_ID_LEN + 1];
 
 	service_id(h->index, secret, id);
-	ref.kind = REF_SECRET;
-	ref.name = h->cfg->by_id ? host_view(id, SERVICE_ID_LEN)
+	ref->kind = REF_SECRET;
+	ref->name = h->cfg->by_id ? host_view(id, SERVICE_ID_LEN)
 	    : host_view(h->names[secret], strlen(h->names[secret]));
 	if (fetch_get(h->fetch, &q, &now, &result, host_fetched_cb, &fw) == 0) {
 		host_note(h, secret, &result);
@@ -279,7 +280,7 @@ host_start(struct host *h, const struct host_saved *saved)
 			.max_bytes = HOST_MAX_BYTES,
 			.refresh_interval_ms = cfg->refresh_interval_ms,
 			.refresh_lead_ms = 60000,
-			.reread_interval_ms = 24 * HOST_HOUR_MS,
+			.reread_interval_ms = HOST_REREAD_S * UINT64_C(1000),
 			.max_stale_ms = cfg->max_stale_ms,
 			.negative_ttl_ms = 10000,
 			.idle_evict_ms = 24 * HOST_HOUR_MS,

@@ -15,6 +15,7 @@ struct host;
 struct host_saved;
 
 #define HOST_READ_EVERY_MS 60000
+#define HOST_REREAD_S 86400	/* reread-interval */
 #define HOST_DEADLINE_MS 10000	/* qapi-agent's --timeout */
 
 struct host_config {

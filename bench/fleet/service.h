@@ -28,7 +28,7 @@ struct service_config {
 	unsigned int agents;
 	unsigned int secrets;		/* of each agent */
 	unsigned int agents_per_key;	/* 1: each has its own */
-	unsigned int limit;		/* requests a minute for a key; 0: none */
+	unsigned int limit;		/* a minute for a key; 0: none */
 	unsigned int capacity;		/* requests a second for all; 0: none */
 	unsigned int queue_ms;
 	unsigned int latency_ms;	/* least; up to twice that, evenly */

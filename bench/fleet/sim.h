@@ -1,8 +1,8 @@
 /*
- * Virtual time: one heap of events for a whole fleet, and in its place what
- * the agent's code takes its time and its chance from: clock_read(),
- * timers.h, walltimer.h, hash_random().  Nothing sleeps.  The same seed gives the
- * same run, event by event.
+ * Virtual time: one heap of events for a whole fleet, and on it what the
+ * agent's code takes its time and its chance from: clock_read(), timers.h,
+ * walltimer.h, hash_random().  Nothing sleeps.  The same seed gives the same
+ * run, event by event.
  *
  * One simulation at a time in a process: clock_read() has no argument.
  */

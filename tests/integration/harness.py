@@ -2,7 +2,8 @@
 temporary directory of its own.
 
     QAPI_BUILD      top of the build tree; default: two directories up
-    QAPI_AGENTD, QAPI_AGENT, QAPI_SANDBOX     one program from elsewhere
+    QAPI_AGENTD, QAPI_AGENT, QAPI_SANDBOX, QAPI_STEERED
+                    one program from elsewhere
     QAPI_KEEP=1     leave the temporary directories of failed tests
 
 A test never sleeps for luck: it waits for an event, or polls a condition with

@@ -99,7 +99,7 @@ class Budget(Case):
                    limit=0, cache={"refresh-interval": "1m"})
         self.assertEqual(self.read(due + soon), {None: 310})
         self.sandbox.set_rate_limit(60)
-        self.seconds(230)
+        self.seconds(230)       # all of them wait in the queue by now, too
         for n in soon:
             self.sandbox.set(n, expiresAt=self.clock.utc(3600),
                              value=f"renewed {n}", version=2)

@@ -470,6 +470,95 @@ class System(unittest.TestCase):
         self.assertEqual((st2.st_mode, st2.st_gid, st2.st_ino),
                          (st.st_mode, st.st_gid, st.st_ino))
 
+    # -- the descriptor store --
+
+    def age(self, name):
+        return json.loads(run(self.agent, "get", "--json",
+                              name).stdout)["ageSeconds"]
+
+    def stored(self):
+        return int(show("NFileDescriptorStore"))
+
+    def test_restart_keeps_the_cache_without_a_disk(self):
+        """The service is down meanwhile; ages count on."""
+        self.configure(cache="max-stale=1h")
+        self.start()
+        for name, value in VALUES.items():
+            self.assertEqual(self.get(name).stdout, value)
+        wait_for(lambda: self.stored() >= 1, "a snapshot is stored")
+        self.sandbox.stop()
+        before = self.age("top")
+        wait_for(lambda: self.age("top") > before, "it gets older")
+        before = self.age("top")
+        systemctl("restart", SERVICE)
+        for name, value in VALUES.items():
+            self.assertEqual(self.get(name).stdout, value)
+        self.assertGreaterEqual(self.age("top"), before)
+        self.assertRegex(journal(SERVICE), r"kept by the service manager: "
+                         r"taken over: 3 values")
+        # and once more, from what that one stored
+        systemctl("restart", SERVICE)
+        self.assertEqual(self.get("db/prod").stdout, VALUES["db/prod"])
+        self.assertGreaterEqual(self.age("top"), before)
+        self.assertLessEqual(self.stored(), 2)
+        systemctl("stop", "qapi-agent.socket", SERVICE)
+        self.assertEqual(self.stored(), 0)
+
+    def test_crash_keeps_the_cache_without_a_disk(self):
+        self.configure(cache="max-stale=1h")
+        self.drop_in("[Service]\nRestartSec=100ms\n")
+        pid = self.start()
+        self.assertEqual(self.get("top").stdout, VALUES["top"])
+        wait_for(lambda: self.stored() >= 1, "a snapshot is stored")
+        self.sandbox.stop()
+        os.kill(pid, 9)
+        wait_for(lambda: show("ActiveState") == "active" and
+                 int(show("MainPID")) not in (0, pid), "it is back")
+        self.assertEqual(self.get("top").stdout, VALUES["top"])
+
+    def test_socket_activation_and_the_store_share_the_descriptors(self):
+        """Neither takes the other's: LISTEN_FDS has both."""
+        self.configure(cache="max-stale=1h")
+        systemctl("start", "qapi-agent.socket")
+        inode = os.stat(SOCKET).st_ino
+        self.assertEqual(self.get("top").stdout, VALUES["top"])
+        wait_for(lambda: self.stored() >= 1, "a snapshot is stored")
+        self.sandbox.stop()
+        systemctl("restart", SERVICE)
+        self.assertEqual(os.stat(SOCKET).st_ino, inode)
+        self.assertEqual(self.get("top").stdout, VALUES["top"])
+        # a reload looks at the list again
+        systemctl("reload", SERVICE)
+        self.assertEqual(self.get("top").stdout, VALUES["top"])
+        self.assertEqual(os.stat(SOCKET).st_ino, inode)
+
+    def test_state_file_and_credential_within_the_hardening(self):
+        """A disk, a key of its own, a boot id: over a stop."""
+        write("/etc/qapi-agent/state-key", os.urandom(20).hex(), 0o600)
+        self.configure(cache="max-stale=1h\n"
+                       "state-file=/var/lib/qapi-agent/state")
+        self.drop_in("[Service]\n"
+                     "LoadCredential=state-key:/etc/qapi-agent/state-key\n")
+        self.start()
+        self.assertEqual(self.get("top").stdout, VALUES["top"])
+        systemctl("stop", "qapi-agent.socket", SERVICE)
+        self.assertEqual(self.stored(), 0)
+        st = os.stat("/var/lib/qapi-agent/state")
+        self.assertEqual(stat.S_IMODE(st.st_mode), 0o600)
+        with open("/var/lib/qapi-agent/state", "rb") as f:
+            data = f.read()
+        self.assertNotIn(VALUES["top"].encode(), data)
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
+            boot = bytes.fromhex(f.read().strip().replace("-", ""))
+        self.assertIn(boot, data[:144])
+        self.sandbox.stop()
+        self.start()
+        self.assertEqual(self.get("top").stdout, VALUES["top"])
+        self.assertRegex(journal(SERVICE),
+                         r"state-file: /var/lib/qapi-agent/state: taken over")
+        os.unlink("/var/lib/qapi-agent/state")
+        os.unlink("/etc/qapi-agent/state-key")
+
     def test_restart_loses_no_client(self):
         self.start()
         self.get("top")

@@ -845,7 +845,7 @@ test_refresh_comes_within_the_interval_and_not_at_once(void **state)
 	for (i = 0; i < UNIT_COUNT(rnds); i++) {
 		(void)install(f, e, 1, MSG_NO_TIME, rnds[i]);
 		wait = cache_wait_ms(f->c, &f->now);
-		assert_in_range(wait, INTERVAL / 2, INTERVAL);
+		assert_in_range(wait, INTERVAL / 4, INTERVAL);
 		assert_int_equal(f->now.boot_ms + wait, cache_next_phase(f->c,
 		    cache_id(e), INTERVAL, rnds[i], &f->now));
 		assert_int_equal(cache_due_boot_ms(f->c, e),
@@ -1687,20 +1687,26 @@ test_next_phase_is_the_same_moment_of_each_interval(void **state)
 {
 	struct fixture *f = *state;
 	const struct view what = unit_view("page-7");
-	uint64_t rnd = unit_seed(), due, first = 0;
+	uint64_t rnd = unit_seed(), due, first;
+	struct now then = f->now;
 	int i;
 
+	/* from on the phase at the latest, it is the phase that is next */
+	then.boot_ms = cache_next_phase(f->c, what, INTERVAL, 0, &f->now);
+	first = cache_next_phase(f->c, what, INTERVAL, 0, &then) % INTERVAL;
 	for (i = 0; i < 1000; i++) {
 		due = cache_next_phase(f->c, what, INTERVAL, 0, &f->now);
-		if (i == 0)
-			first = due % INTERVAL;
 		assert_true(due > f->now.boot_ms);
 		assert_true(due <= f->now.boot_ms + INTERVAL);
-		/* half an interval before its moment it waits for as much more */
+		/* a quarter before its moment it waits for as much more */
 		if (due % INTERVAL != first)
-			assert_int_equal((due + INTERVAL / 2) % INTERVAL,
+			assert_int_equal((due - INTERVAL / 4) % INTERVAL,
 			    first);
-		assert_true(due - f->now.boot_ms >= INTERVAL / 2);
+		assert_true(due - f->now.boot_ms >= INTERVAL / 4);
+		/* and is back on it the time after, however late then */
+		then.boot_ms = due + unit_below(&rnd, INTERVAL / 16);
+		assert_int_equal(cache_next_phase(f->c, what, INTERVAL, 0,
+		    &then) % INTERVAL, first);
 		assert_in_range(cache_next_phase(f->c, what, INTERVAL,
 		    (uint32_t)unit_random(&rnd), &f->now) - due, 0,
 		    INTERVAL / 16 - 1);
@@ -1753,11 +1759,13 @@ test_hosts_that_start_together_ask_at_different_moments(void **state)
 		assert_in_range(wait, 1, INTERVAL);
 		eighths[wait == INTERVAL ? 7 : wait * 8 / INTERVAL]++;
 	}
-	/* what would come in the first half comes in the second */
-	for (i = 0; i < 4; i++)
+	/* what would come in the first quarter comes in the second */
+	for (i = 0; i < 2; i++)
 		assert_int_equal(eighths[i], 0);
-	for (i = 4; i < 8; i++)
+	for (i = 2; i < 4; i++)
 		assert_in_range(eighths[i], 1500, 2500);
+	for (i = 4; i < 8; i++)
+		assert_in_range(eighths[i], 750, 1250);
 }
 
 static void

@@ -860,6 +860,19 @@ test_date_of_the_service_is_as_good_as_a_clock(void **state)
 }
 
 static void
+test_absurd_date_of_the_service_expires_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fu.things[0].expires_at = fake_now.wall_ms + 10 * MINUTE;
+	f->fu.date_ms = fake_now.wall_ms + 48 * HOUR;
+	check_value(get(f, SECRET(UUID_1)), "one", MSG_FRESH);
+	/* one that is ahead by less is: better too early than too late */
+	f->fu.date_ms = fake_now.wall_ms + HOUR;
+	check_error(get_fresh(f, SECRET(UUID_1)), ERR_EXPIRED);
+}
+
+static void
 test_step_past_expiry_and_back_counts_though_nobody_reads(void **state)
 {
 	struct fixture *f = *state;
@@ -1966,6 +1979,7 @@ main(void)
 		test(test_grace_of_more_than_a_day_is_kept),
 		test(test_clock_of_1970_withholds_what_expires_until_it_is_set),
 		test(test_date_of_the_service_is_as_good_as_a_clock),
+		test(test_absurd_date_of_the_service_expires_nothing),
 		test(test_step_past_expiry_and_back_counts_though_nobody_reads),
 		test(test_nothing_wakes_an_idle_agent_but_what_is_due),
 		test(test_404_410_and_403_drop_at_once_with_pinned_versions),
