@@ -750,8 +750,11 @@ jobs_key_changed(struct jobs *js)
 		breaker_init(&js->breaker);
 		jobs_set_state(js, JOBS_UNKNOWN);
 	}
-	while ((job = jobs_take_awaiting(js)) != NULL)
+	while ((job = jobs_take_awaiting(js)) != NULL) {
+		/* a service that refuses a key is there */
+		breaker_init(&js->breaker);
 		job_enqueue(job);
+	}
 	timer_set(js->pump, 0);
 }
 

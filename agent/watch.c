@@ -92,7 +92,9 @@ watch_coalesce(uint8_t pending, enum cache_event ev)
 	uint8_t void_pair = pending & watch_rules[ev].undone_by;
 
 	pending &= (uint8_t)~(watch_rules[ev].undoes | void_pair);
-	return void_pair ? pending : pending | WATCH_BIT(ev);
+	if (void_pair == 0)
+		pending |= WATCH_BIT(ev);
+	return pending;
 }
 
 /* All of them, in the order in which they make sense. */

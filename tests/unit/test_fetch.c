@@ -559,7 +559,7 @@ test_drill_during_an_outage_leaves_the_agent_idle(void **state)
 	assert_int_equal(f->fu.started, started);
 	f->fu.mode = FAKE_OK;
 	fetch_set_offline(f->fetch, false);
-	fake_upstream_pass(&f->fu, 5 * SECOND);
+	fake_upstream_pass(&f->fu, 10 * SECOND);
 	check_value(ask(f, 0, SECRET(UUID_1)), "one", MSG_FRESH);
 }
 
