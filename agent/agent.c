@@ -13,6 +13,7 @@
 #include "audit.h"
 #include "clock.h"
 #include "conn.h"
+#include "drill.h"
 #include "err.h"
 #include "fetch.h"
 #include "flood.h"
@@ -22,7 +23,9 @@
 #include "listener.h"
 #include "log.h"
 #include "notify.h"
+#include "position.h"
 #include "preload.h"
+#include "reject.h"
 #include "reload.h"
 #include "secmem.h"
 #include "session.h"
@@ -32,6 +35,8 @@
 #include "status.h"
 #include "timers.h"
 #include "upstream_http.h"
+#include "userinfo.h"
+#include "watch.h"
 
 #define AGENT_STATUS_MS 15000	/* between two STATUS= */
 #define AGENT_READY_RETRY_MS 200 /* while the service manager does not read */
@@ -53,6 +58,11 @@ struct agent {
 	struct upstream *upstream;
 	struct metrics metrics;
 	struct fetch *fetch;
+	struct secmem position_key;
+	struct watch *watch;
+	struct rejects *rejects;
+	struct drill *drill;
+	struct userinfo *users;
 	struct state *state;	/* NULL: nothing is kept across restarts */
 	struct audit *audit;
 	struct session_env env;
@@ -167,6 +177,8 @@ agent_state_changed(void *arg)
 		keys_service_back(a->keys);
 		break;
 	case JOBS_DOWN:
+		if (stats.offline)
+			break; /* a drill says so itself */
 		log_warning("the service cannot be reached; what is cached "
 		    "goes on being served");
 		break;
@@ -201,6 +213,15 @@ agent_wiped(void *arg)
 	log_error("unauthorized-grace is over: everything cached was wiped");
 }
 
+static void
+agent_event(void *arg, const struct cache_entry *e, enum cache_event ev)
+{
+	struct agent *a = arg;
+
+	if (a->watch != NULL)
+		watch_event(a->watch, e, ev);
+}
+
 static int
 agent_build_upstream(struct agent *a)
 {
@@ -212,6 +233,7 @@ agent_build_upstream(struct agent *a)
 		.key_pending = agent_key_pending,
 		.state_changed = agent_state_changed,
 		.wiped = agent_wiped,
+		.event = agent_event,
 		.judging = agent_judging,
 		.arg = a,
 	};
@@ -238,6 +260,47 @@ agent_build_upstream(struct agent *a)
 	if (!cache_can_judge(fetch_cache(a->fetch), &now))
 		agent_judging(a, false);
 	return 0;
+}
+
+/* --- what callers ask for besides values --- */
+
+static void
+agent_drill_changed(void *arg)
+{
+	/* before the loop runs, or at the end, there is nobody to tell */
+	if (((struct agent *)arg)->ready)
+		agent_tell_status(arg);
+}
+
+static int
+agent_build_extras(struct agent *a)
+{
+	if (position_key(keys_in_force(a->keys), &a->position_key) != 0 ||
+	    (a->watch = watch_new(a->base, a->fetch,
+	    &a->position_key)) == NULL ||
+	    (a->rejects = rejects_new(a->fetch, &a->metrics)) == NULL ||
+	    (a->drill = drill_new(a->base, a->fetch, agent_drill_changed,
+	    a)) == NULL ||
+	    (a->users = userinfo_new(a->base)) == NULL)
+		return ERR_NOMEM;
+	watch_configure(a->watch, a->settings->refresh_interval_ms);
+	a->env.position_key = &a->position_key;
+	a->env.watch = a->watch;
+	a->env.rejects = a->rejects;
+	a->env.drill = a->drill;
+	a->env.users = a->users;
+	return 0;
+}
+
+static void
+agent_free_extras(struct agent *a)
+{
+	userinfo_free(a->users);
+	drill_free(a->drill);
+	rejects_free(a->rejects);
+	watch_free(a->watch);
+	a->watch = NULL;
+	secmem_free_bytes(&a->position_key);
 }
 
 /* What was read with one of the keys is served with that one in force. */
@@ -365,6 +428,9 @@ agent_reload(struct agent *a)
 	notify_reloading();
 	if (reload_run(&rl)) {
 		agent_warn_unavailable(a->settings);
+		watch_configure(a->watch, a->settings->refresh_interval_ms);
+		watch_recheck(a->watch);
+		drill_stop(a->drill);
 		state_configure(a->state, a->settings->refresh_interval_ms,
 		    a->settings->unauthorized_grace_ms);
 		(void)snprintf(a->reloaded, sizeof(a->reloaded), "%s", rl.why);
@@ -470,6 +536,7 @@ agent_new(struct settings *settings, const char *path, bool may_lack,
 		goto out;
 	if ((r = agent_build_audit(a)) != 0 ||
 	    (r = agent_build_upstream(a)) != 0 ||
+	    (r = agent_build_extras(a)) != 0 ||
 	    (r = agent_build_state(a)) != 0 ||
 	    (r = agent_build_sockets(a)) != 0 ||
 	    (r = agent_build_timers(a)) != 0)
@@ -503,6 +570,7 @@ agent_free(struct agent *a)
 	conns_free(a->conns);
 	limit_free(a->env.limit);
 	state_free(a->state);
+	agent_free_extras(a);
 	keys_free(a->keys);
 	fetch_free(a->fetch);
 	if (a->upstream != NULL)

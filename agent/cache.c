@@ -16,6 +16,14 @@
  */
 #define CACHE_ENTRY_COST (sizeof(struct cache_entry) + 1u + HEAP_COST + 5u)
 
+/*
+ * Whoever may ask for ids can have any number of them refused: what is
+ * remembered of that takes a sixteenth of the memory, each counted so large.
+ */
+#define CACHE_REFUSED_SHIFT 4
+#define CACHE_REFUSED_BYTES 256u
+#define CACHE_REFUSED_MIN 64u
+
 _Static_assert(sizeof(struct cache_entry) <= 88, "100,000 of these are held");
 
 /* --- life --- */
@@ -400,6 +408,20 @@ cache_replace(struct cache *c, struct cache_entry *e, struct object *o,
 	}
 }
 
+/* How long an entry without an object stays; 0: there are too many. */
+static uint64_t
+cache_empty_ttl(const struct cache *c, const struct cache_entry *e)
+{
+	size_t max = (c->cfg.max_bytes >> CACHE_REFUSED_SHIFT) /
+	    CACHE_REFUSED_BYTES;
+
+	if (max < CACHE_REFUSED_MIN)
+		max = CACHE_REFUSED_MIN;
+	return e->negative_error != ERR_AGAIN && !e->kept &&
+	    e->watchers == 0 && c->stats.negatives > max ? 0
+	    : c->cfg.negative_ttl_ms;
+}
+
 /* Nothing is known of it any more, or that there is none. */
 static void
 cache_empty(struct cache *c, struct cache_entry *e, int error,
@@ -413,7 +435,7 @@ cache_empty(struct cache *c, struct cache_entry *e, int error,
 	cache_account(c, e, true);
 	cache_clear_expiry(c, e);
 	/* due: when it is forgotten */
-	cache_set_due(c, e, now->boot_ms + c->cfg.negative_ttl_ms);
+	cache_set_due(c, e, now->boot_ms + cache_empty_ttl(c, e));
 	c->stats.changes += had;
 }
 

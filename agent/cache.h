@@ -289,7 +289,10 @@ struct cache_restored {
 int cache_restore(struct cache *c, const struct cache_restored *r,
     uint64_t spread_ms, uint32_t rnd, const struct now *now);
 
-/* The service definitely refused: drops and wipes the value. */
+/*
+ * The service definitely refused: drops and wipes the value.  Where very many
+ * refusals are remembered, this one is due to be forgotten at once.
+ */
 void cache_install_negative(struct cache *c, struct cache_entry *e, int error,
     const struct now *now);
 

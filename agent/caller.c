@@ -61,7 +61,8 @@ caller_leave(struct callers *cs, struct caller *c)
 {
 	if (c == NULL || --c->connections > 0)
 		return;
-	assert(c->waiting == 0 && c->bytes == 0);
+	assert(c->waiting == 0 && c->bytes == 0 && c->watches == 0 &&
+	    c->text_bytes == 0);
 	SLIST_REMOVE(&cs->buckets[c->uid % CALLER_BUCKETS], c, caller, link);
 	free(c);
 }

@@ -30,11 +30,18 @@
 #define CALLER_BYTES_MAX (16u << 20)
 #define CALLERS_BYTES_MAX (64u << 20)
 
+/* References that it watches: some 500 bytes each. */
+#define CALLER_WATCHES_MAX 16384
+/* Ordinary memory for long answers: metrics with names. */
+#define CALLER_TEXT_MAX (4u << 20)
+
 struct caller {
 	SLIST_ENTRY(caller) link;
 	uid_t uid;
 	unsigned int connections;
 	size_t waiting;
+	size_t watches;
+	size_t text_bytes;
 	size_t bytes;		/* by caller_hold() */
 	unsigned int turn;	/* of the loop, which spent_ns is about */
 	uint64_t spent_ns;	/* on what this user sent */

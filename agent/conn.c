@@ -398,7 +398,8 @@ conn_settle(struct conn *c, bool partial, const struct now *now)
 		c->partial_boot_ms = 0;
 	else if (c->partial_boot_ms == 0)
 		c->partial_boot_ms = now->boot_ms;
-	if (partial)
+	/* nothing tells any more when a peer that sends nothing has left */
+	if (partial || c->eof)
 		conns_watch_partial(c->cs);
 	if (c->failed || c->backlog != NULL || !session_has_room(&c->session))
 		conn_pause(c);
@@ -592,7 +593,10 @@ conns_after_cb(void *arg)
 	conns_free_dead(cs);
 }
 
-/* Frames that are half sent do not stay so for ever. */
+/*
+ * Frames that are half sent do not stay so for ever, and neither does who shut
+ * down its sending direction, waits for what never ends, and left.
+ */
 static void
 conns_sweep_cb(void *arg)
 {
@@ -604,6 +608,12 @@ conns_sweep_cb(void *arg)
 	cs->sweeping = false;
 	for (c = TAILQ_FIRST(&cs->all); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, link);
+		if (c->eof && conn_hung_up(c->fd)) {
+			conn_close(c);
+			continue;
+		}
+		if (c->eof)
+			conns_watch_partial(cs);
 		if (c->partial_boot_ms == 0)
 			continue;
 		if (now.boot_ms - c->partial_boot_ms >= CONN_PARTIAL_MS)

@@ -2,14 +2,19 @@
 
 #include "dispatch.h"
 
+#include "drill.h"
 #include "err.h"
+#include "explain.h"
 #include "limit.h"
 #include "log.h"
 #include "list.h"
+#include "metrics_text.h"
 #include "msg.h"
 #include "peer.h"
+#include "reject.h"
 #include "request.h"
 #include "status.h"
+#include "subscribe.h"
 #include "text.h"
 
 typedef int dispatch_handler(struct session *s, const struct frame *frame,
@@ -65,6 +70,12 @@ static const struct {
 	{ FRAME_STATUS, true, status_answer },
 	{ FRAME_REFRESH, true, request_refs },
 	{ FRAME_PURGE, true, request_refs },
+	{ FRAME_WATCH, true, subscribe_request },
+	{ FRAME_CANCEL, true, request_cancel },
+	{ FRAME_REJECT, true, reject_request },
+	{ FRAME_EXPLAIN, true, explain_request },
+	{ FRAME_DRILL, true, drill_request },
+	{ FRAME_METRICS, true, metrics_request },
 };
 
 int

@@ -136,6 +136,14 @@ fetch_free(struct fetch *f)
 	free(f);
 }
 
+/* A timer may fire before: its time has an end, and memory may be short. */
+static void
+fetch_set_grace(struct fetch *f, const struct now *now)
+{
+	timer_set(f->grace, f->grace_until_boot_ms > now->boot_ms
+	    ? f->grace_until_boot_ms - now->boot_ms : 0);
+}
+
 /* While the key is refused: another end of the grace that has begun. */
 static void
 fetch_move_grace(struct fetch *f, uint64_t before_ms, const struct now *now)
@@ -144,8 +152,7 @@ fetch_move_grace(struct fetch *f, uint64_t before_ms, const struct now *now)
 		return;
 	f->grace_until_boot_ms = f->grace_until_boot_ms - before_ms +
 	    f->cfg.unauthorized_grace_ms;
-	timer_set(f->grace, f->grace_until_boot_ms > now->boot_ms
-	    ? f->grace_until_boot_ms - now->boot_ms : 0);
+	fetch_set_grace(f, now);
 }
 
 void
@@ -239,8 +246,7 @@ fetch_wall_cb(void *arg, bool stepped)
 	clock_read(&now);
 	fetch_judge(f, &now);
 	if (f->unauthorized)
-		timer_set(f->grace, f->grace_until_boot_ms > now.boot_ms
-		    ? f->grace_until_boot_ms - now.boot_ms : 0);
+		fetch_set_grace(f, &now);
 	fetch_due_cb(f);
 }
 
@@ -251,15 +257,19 @@ fetch_retry_ms(const struct fetch *f, const struct cache_entry *e, int error,
 	struct backoff b;
 	uint64_t retry, probe = jobs_probe_ms(f->jobs, now);
 	uint64_t held = jobs_held_ms(f->jobs, now);
+	bool away = error == ERR_UPSTREAM_UNAVAILABLE ||
+	    error == ERR_UNAUTHORIZED;
 
 	/* A service that answers, but wrongly, is not asked every 15 s. */
-	backoff_init(&b, FETCH_RETRY_BASE_MS,
-	    error == ERR_UPSTREAM_UNAVAILABLE || error == ERR_UNAUTHORIZED
-	    ? FETCH_RETRY_MAX_MS : f->cfg.cache.refresh_interval_ms);
+	backoff_init(&b, FETCH_RETRY_BASE_MS, away ? FETCH_RETRY_MAX_MS
+	    : f->cfg.cache.refresh_interval_ms);
 	b.failures = e->failures;
 	retry = FETCH_RETRY_BASE_MS / 4 + backoff_failed(&b, hash_random());
-	/* Somebody has to be there when the next probe is allowed. */
-	if (retry > probe)
+	/*
+	 * Somebody has to be there when the next probe is allowed; but not at
+	 * once who could not send it, for lack of memory, say.
+	 */
+	if (away && retry > probe)
 		retry = probe + hash_random() %
 		    ((probe >> FETCH_PROBE_JITTER_SHIFT) + 1);
 	if (retry < held)
@@ -527,12 +537,6 @@ static void
 fetch_settled(void *arg, const struct now *now)
 {
 	fetch_schedule(arg, now);
-}
-
-const char *
-fetch_revalidation(const struct fetch *f)
-{
-	return revalidate_mode(f->revalidate);
 }
 
 /* --- callers --- */
@@ -847,7 +851,13 @@ static void
 fetch_grace_cb(void *arg)
 {
 	struct fetch *f = arg;
+	struct now now;
 
+	clock_read(&now);
+	if (f->grace_until_boot_ms > now.boot_ms) {
+		fetch_set_grace(f, &now);
+		return;
+	}
 	(void)fetch_purge_all(f);
 	f->hooks.wiped(f->hooks.arg);
 }
@@ -887,7 +897,7 @@ fetch_state_changed(void *arg)
 		f->unauthorized = true;
 		f->grace_until_boot_ms = now.boot_ms +
 		    f->cfg.unauthorized_grace_ms;
-		timer_set(f->grace, f->cfg.unauthorized_grace_ms);
+		fetch_set_grace(f, &now);
 	}
 	f->hooks.state_changed(f->hooks.arg);
 }

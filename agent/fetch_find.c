@@ -10,6 +10,7 @@
 
 #include "err.h"
 #include "jobs.h"
+#include "revalidate.h"
 
 /* --- what a text means --- */
 
@@ -217,6 +218,12 @@ fetch_purge_all(struct fetch *f)
 }
 
 /* --- where a value stands --- */
+
+const char *
+fetch_revalidation(const struct fetch *f)
+{
+	return revalidate_mode(f->revalidate);
+}
 
 static void
 fetch_stand_times(struct fetch *f, const struct now *now,

@@ -13,7 +13,6 @@
 #define JOBS_ATTEMPTS 3		/* while a caller waits */
 #define JOBS_RETRY_BASE_MS 100
 #define JOBS_RETRY_MAX_MS 1000
-#define JOBS_LINGERING_MAX 4	/* given up as probes, but left to run */
 
 static void jobs_pump_cb(void *arg);
 static void jobs_patience_cb(void *arg);
@@ -48,21 +47,16 @@ jobs_new(struct event_base *base, struct upstream *up,
 	return js;
 }
 
-/* The first of those below that level, the highest first, or NULL. */
-static struct job *
-jobs_first_below(const struct jobs *js, size_t level)
-{
-	struct job *job = NULL;
-
-	while (job == NULL && level > 0)
-		job = TAILQ_FIRST(&js->queued[--level]);
-	return job;
-}
-
+/* The one to send first, or NULL. */
 static struct job *
 jobs_first(const struct jobs *js)
 {
-	return jobs_first_below(js, JOB_LEVELS);
+	struct job *job = NULL;
+	size_t i = JOB_LEVELS;
+
+	while (job == NULL && i > 0)
+		job = TAILQ_FIRST(&js->queued[--i]);
+	return job;
 }
 
 static void
@@ -110,20 +104,14 @@ job_sent(const struct job *job)
 /* --- the queue --- */
 
 static void
-job_requeue(struct job *job)
+job_enqueue(struct job *job)
 {
 	struct jobs *js = job->js;
 
 	job->state = JOB_QUEUED;
 	js->stats.queued++;
 	TAILQ_INSERT_TAIL(&js->queued[job->waited], job, link);
-}
-
-static void
-job_enqueue(struct job *job)
-{
-	job_requeue(job);
-	timer_set(job->js->pump, 0);
+	timer_set(js->pump, 0);
 }
 
 static void
@@ -178,7 +166,8 @@ job_hedge(struct job *job)
 	}
 	clock_read(&now);
 	if (newer->call == NULL || now.boot_ms - newer->sent_boot_ms <
-	    JOBS_PROBE_MS || js->stats.held_until_boot_ms > now.boot_ms)
+	    JOBS_PROBE_MS || js->stats.held_until_boot_ms > now.boot_ms ||
+	    js->breaker.state != BREAKER_CLOSED)
 		return;
 	/* two at a time */
 	if (other->call != NULL)
@@ -423,30 +412,53 @@ jobs_probe(const struct jobs *js)
 }
 
 /*
- * Fail what is queued for the reason that the service is given up or wants
- * a pause; waited_too: also what callers wait for.  Callbacks may queue new
- * jobs meanwhile: those are not meant, so the meant ones are set apart first.
+ * What is queued, but for spare, is to be refused; waited_too: also what
+ * callers wait for.
  */
 static void
-jobs_refuse_queued(struct jobs *js, bool waited_too, int error,
-    const char *message)
+jobs_set_apart(struct jobs *js, bool waited_too, const struct job *spare)
+{
+	size_t i, n = waited_too ? JOB_LEVELS : JOB_PATIENT;
+	struct job *job, *next;
+
+	for (i = n; i-- > 0;) {
+		for (job = TAILQ_FIRST(&js->queued[i]); job != NULL;
+		    job = next) {
+			next = TAILQ_NEXT(job, link);
+			if (job == spare)
+				continue;
+			job_dequeue(job);
+			job->state = JOB_REFUSED;
+			TAILQ_INSERT_TAIL(&js->refused, job, link);
+		}
+	}
+}
+
+/* Callbacks may queue new jobs meanwhile: those are not meant. */
+static void
+jobs_refuse(struct jobs *js, int error, const char *message)
 {
 	struct upstream_answer answer = {
 		.error = error, .retryable = true, .date_ms = MSG_NO_TIME,
 	};
 	struct job *job;
 
-	while ((job = jobs_first_below(js, waited_too ? JOB_LEVELS
-	    : JOB_PATIENT)) != NULL) {
-		job_dequeue(job);
-		job->state = JOB_REFUSED;
-		TAILQ_INSERT_TAIL(&js->refused, job, link);
-	}
 	(void)snprintf(answer.message, sizeof(answer.message), "%s", message);
 	while ((job = TAILQ_FIRST(&js->refused)) != NULL) {
 		TAILQ_REMOVE(&js->refused, job, link);
 		job_finish(job, &answer);
 	}
+}
+
+/* Those who waited for the probe learn that the service is not back. */
+static void
+jobs_probe_was_in_vain(struct jobs *js)
+{
+	/* it is, if something else was answered meanwhile */
+	if (js->breaker.state == BREAKER_CLOSED)
+		return;
+	jobs_set_apart(js, true, NULL);
+	jobs_refuse(js, js->down_error, js->down_message);
 }
 
 /* The late answer to a probe: news about the service, and for nobody else. */
@@ -505,7 +517,7 @@ jobs_patience_cb(void *arg)
 	job->lingering = true;
 	timer_set(js->pump, 0);
 	job->cb(job->arg, job, &answer);
-	jobs_refuse_queued(js, true, js->down_error, js->down_message);
+	jobs_probe_was_in_vain(js);
 }
 
 static void
@@ -543,9 +555,8 @@ job_answer_cb(void *arg, struct upstream_answer *answer)
 		return;
 	probe_failed = job->probe && js->breaker.state == BREAKER_OPEN;
 	job_finish(job, answer);
-	/* Those who waited for the probe learn that the service is not back. */
 	if (probe_failed)
-		jobs_refuse_queued(js, true, js->down_error, js->down_message);
+		jobs_probe_was_in_vain(js);
 }
 
 /* --- sending --- */
@@ -598,11 +609,8 @@ jobs_pump_open(struct jobs *js, const struct now *now)
 		job_send(job, true, now);
 	else if (waited && !JOB_IS_WAITED(job->waited))
 		spare = job; /* all that is waited for is the suspect */
-	if (spare != NULL)
-		job_dequeue(spare);
-	jobs_refuse_queued(js, false, js->down_error, js->down_message);
-	if (spare != NULL)
-		job_requeue(spare);
+	jobs_set_apart(js, false, spare);
+	jobs_refuse(js, js->down_error, js->down_message);
 	if (jobs_first(js) != NULL) {
 		wait = breaker_wait_ms(&js->breaker, true, now->boot_ms);
 		if (wait != UINT64_MAX)
@@ -619,7 +627,8 @@ jobs_pump_held(struct jobs *js, bool waited_too, uint64_t left)
 	(void)snprintf(message, sizeof(message),
 	    "the service asked for a pause (rate limit), which lasts another "
 	    "%llu s", ((unsigned long long)left + 999) / 1000);
-	jobs_refuse_queued(js, waited_too, ERR_UPSTREAM_UNAVAILABLE, message);
+	jobs_set_apart(js, waited_too, NULL);
+	jobs_refuse(js, ERR_UPSTREAM_UNAVAILABLE, message);
 }
 
 static enum budget_share
@@ -687,7 +696,8 @@ jobs_pump_cb(void *arg)
 	struct now now;
 
 	if (js->offline) {
-		jobs_refuse_queued(js, true, ERR_UPSTREAM_UNAVAILABLE,
+		jobs_set_apart(js, true, NULL);
+		jobs_refuse(js, ERR_UPSTREAM_UNAVAILABLE,
 		    "a drill is under way: the service counts as unreachable");
 		return;
 	}
@@ -716,7 +726,10 @@ jobs_set_offline(struct jobs *js, bool offline)
 	js->offline = offline;
 	for (job = TAILQ_FIRST(&js->rest); offline && job != NULL; job = next) {
 		next = TAILQ_NEXT(job, link);
-		job_restart(job);
+		if (job->lingering)
+			job_cancel(job); /* nobody waits for it */
+		else
+			job_restart(job);
 	}
 	if (!offline)
 		breaker_init(&js->breaker);
@@ -737,8 +750,11 @@ jobs_key_changed(struct jobs *js)
 		breaker_init(&js->breaker);
 		jobs_set_state(js, JOBS_UNKNOWN);
 	}
-	while ((job = jobs_take_awaiting(js)) != NULL)
+	while ((job = jobs_take_awaiting(js)) != NULL) {
+		/* a service that refuses a key is there */
+		breaker_init(&js->breaker);
 		job_enqueue(job);
+	}
 	timer_set(js->pump, 0);
 }
 
@@ -765,7 +781,7 @@ jobs_key_settled(struct jobs *js)
 uint64_t
 jobs_probe_ms(const struct jobs *js, const struct now *now)
 {
-	if (js->breaker.state != BREAKER_OPEN)
+	if (js->breaker.state != BREAKER_OPEN || js->offline)
 		return UINT64_MAX;
 	return breaker_wait_ms(&js->breaker, false, now->boot_ms);
 }

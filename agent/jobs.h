@@ -69,6 +69,13 @@ enum job_waited {
 #define JOB_IS_WAITED(waited) ((waited) >= JOB_PATIENT)
 
 #define JOBS_PROBE_MS 5000
+#define JOBS_LINGERING_MAX 4	/* given up as probes, but left to run */
+
+/*
+ * Calls under way at once, at most: what hangs may be sent a second time, and
+ * the next probe must not wait for those that hang.
+ */
+#define JOBS_CALLS_MAX(max_in_flight) (2 * (max_in_flight) + JOBS_LINGERING_MAX)
 
 enum jobs_state {
 	JOBS_UNKNOWN,		/* nothing was asked yet */
@@ -144,7 +151,8 @@ uint64_t jobs_now(struct jobs *js);
 
 /*
  * While the service is given up: until a job that nobody waits for may be
- * the next probe.  UINT64_MAX if it is not given up, or a probe is under way.
+ * the next probe.  UINT64_MAX if it is not given up, a probe is under way, or
+ * none will come (a drill).
  */
 uint64_t jobs_probe_ms(const struct jobs *js, const struct now *now);
 /* How long the pause still lasts that the service asked for; 0: none. */

@@ -69,6 +69,7 @@ struct jobs {
 	unsigned int flying[JOB_LEVELS]; /* under way, by what they were sent as */
 	unsigned int key;
 	uint64_t counter;
+	uint64_t answered_sent;	/* sent, of the newest that was answered */
 	struct upstream_request suspect; /* what failed last */
 	char suspect_id[MSG_ID_MAX];	/* its id */
 	bool has_suspect;

@@ -68,6 +68,9 @@ jobs_note_failure(struct jobs *js, const struct job *job,
 			breaker_abandoned(&js->breaker, now_boot_ms);
 		return;
 	}
+	/* what was sent later has been answered: it was away, and is back */
+	if (!unauthorized && job->sent < js->answered_sent && !job->probe)
+		return;
 	jobs_suspect(js, job);
 	/* what was sent before the probe, or given up as one, says nothing new */
 	if (js->breaker.state != BREAKER_CLOSED && !job->probe && !unauthorized)
@@ -135,6 +138,8 @@ jobs_count(struct jobs *js, uint64_t took,
 	    now->boot_ms);
 	if (answer->status == 429)
 		budget_refused(&js->budget, now->boot_ms);
+	if (answer->status == 503 && answer->retry_after_ms != 0)
+		jobs_note_held(js, answer, now->boot_ms);
 	if (answer->date_ms > 0 && js->hooks.heard != NULL)
 		js->hooks.heard(js->hooks.arg, answer->date_ms);
 }
@@ -153,8 +158,6 @@ jobs_note(struct jobs *js, const struct job *job,
 			breaker_abandoned(&js->breaker, now->boot_ms);
 		return;
 	}
-	if (answer->status == 503 && answer->retry_after_ms != 0)
-		jobs_note_held(js, answer, now->boot_ms);
 	if (answer->error == ERR_UPSTREAM_UNAVAILABLE ||
 	    answer->error == ERR_UNAUTHORIZED) {
 		jobs_note_failure(js, job, answer, now->boot_ms);
@@ -169,6 +172,8 @@ jobs_note(struct jobs *js, const struct job *job,
 		js->has_suspect = false;
 	else
 		js->suspect_alone = true;
+	if (js->answered_sent < job->sent)
+		js->answered_sent = job->sent;
 	js->stats.last_success_boot_ms = now->boot_ms;
 	(void)breaker_succeeded(&js->breaker);
 	jobs_set_state(js, JOBS_OK);

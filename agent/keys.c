@@ -290,14 +290,17 @@ keys_proved_cb(void *arg, const struct keyproof_result *result)
 	settle(k);
 }
 
-/* Would a request now only show once more that the service is away? */
+/*
+ * Would a request now only show once more that the service is away?  One that
+ * refuses the key in force answers, whatever was before.
+ */
 static bool
 service_is_away(const struct keys *k)
 {
 	struct jobs_stats stats;
 
 	fetch_get_stats(k->fetch, &stats);
-	return stats.state == JOBS_DOWN; /* also during a drill */
+	return stats.offline || (stats.state == JOBS_DOWN && !k->refused);
 }
 
 /* There may be names all the same, and what was not found. */

@@ -98,6 +98,12 @@ exempt(const struct policy *pol, const struct peer *peer)
 	return uid == pol->own_uid ? "agent" : NULL;
 }
 
+bool
+policy_is_exempt(const struct policy *pol, const struct peer *peer)
+{
+	return exempt(pol, peer) != NULL;
+}
+
 static void
 set_title(const char **ret_title, const char *title)
 {

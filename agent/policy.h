@@ -77,6 +77,9 @@ enum policy_verdict policy_check(const struct policy *pol, struct peer *peer,
     enum policy_op op, enum ref_kind kind, struct view name, struct view id,
     const char **ret_title);
 
+/* May peer do everything without any rule: root, or the agent's own user? */
+bool policy_is_exempt(const struct policy *pol, const struct peer *peer);
+
 /* Do peer's rules for op cover every name of that kind (or need none)? */
 bool policy_covers_all(const struct policy *pol, struct peer *peer,
     enum policy_op op, enum ref_kind kind);

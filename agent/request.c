@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "access.h"
 #include "audit.h"
+#include "drill.h"
 #include "err.h"
 #include "field.h"
 #include "hash.h"
@@ -16,6 +18,7 @@
 #include "msg.h"
 #include "peer.h"
 #include "policy.h"
+#include "position.h"
 #include "refresh.h"
 #include "settings.h"
 #include "timers.h"
@@ -34,91 +37,9 @@ request_operation(uint8_t type)
 	    : type == FRAME_LIST ? "list" : "purge";
 }
 
-/* --- policy --- */
-
-/* Does policy let this peer read everything?  Asked once a policy. */
-static bool
-request_reads_all(struct session *s)
-{
-	const struct policy *pol = s->env->settings->policy;
-
-	if (s->policy_seen != s->env->policy_generation) {
-		s->policy_seen = s->env->policy_generation;
-		s->may_read_all =
-		    policy_covers_all(pol, s->peer, POLICY_READ, REF_SECRET) &&
-		    policy_covers_all(pol, s->peer, POLICY_READ, REF_KEY);
-	}
-	return s->may_read_all;
-}
-
-/*
- * By what is known of the text that was asked for: ALLOWED, DENIED, or MAYBE
- * where only the service's name for that id, or its id for that name, can
- * tell.  Nothing is asked for a name that no rule covers, whatever its id.
- */
-static enum policy_verdict
-request_may(struct session *s, const struct ref *ref)
-{
-	const struct policy *pol = s->env->settings->policy;
-	const struct view none = { NULL, 0 };
-	enum policy_verdict as_name, as_id;
-	struct view id, name;
-
-	if (request_reads_all(s))
-		return POLICY_ALLOWED;
-	as_name = policy_check(pol, s->peer, POLICY_READ, ref->kind, ref->name,
-	    none, NULL);
-	as_id = policy_check(pol, s->peer, POLICY_READ, ref->kind, none,
-	    ref->name, NULL);
-	if (as_name == POLICY_ALLOWED || as_id == POLICY_ALLOWED)
-		return POLICY_ALLOWED;
-	if (fetch_known(s->env->fetch, ref->kind, ref->name, &id, &name) == 0)
-		return policy_check(pol, s->peer, POLICY_READ, ref->kind, name,
-		    id, NULL);
-	if (as_name == POLICY_MAYBE ||
-	    (as_id == POLICY_MAYBE && lookup_can_be_id(ref->name)))
-		return POLICY_MAYBE;
-	return POLICY_DENIED;
-}
-
-/*
- * May an error about it be told?  By what is known of it when it is answered.
- * Not where the text may be the id of something whose name is not known: a
- * rule for the names "*" allows each id as the name that it could be, and what
- * is said of it (that it expired; that it does not exist, where others are
- * denied) would tell which exist.
- */
-static bool
-request_may_tell(struct session *s, const struct ref *ref)
-{
-	const struct policy *pol = s->env->settings->policy;
-	const struct view none = { NULL, 0 };
-	struct view id, name;
-
-	if (request_reads_all(s) ||
-	    policy_check(pol, s->peer, POLICY_READ, ref->kind, none, ref->name,
-	    NULL) == POLICY_ALLOWED)
-		return true;
-	if (fetch_known(s->env->fetch, ref->kind, ref->name, &id, &name) == 0)
-		return policy_check(pol, s->peer, POLICY_READ, ref->kind,
-		    name, id, NULL) == POLICY_ALLOWED;
-	return !fetch_may_be_id(s->env->fetch, ref->kind, ref->name) &&
-	    policy_check(pol, s->peer, POLICY_READ, ref->kind, ref->name, none,
-	    NULL) == POLICY_ALLOWED;
-}
-
-/* And by the name and id of what was found. */
-static bool
-request_may_have(struct session *s, const struct object *o)
-{
-	return request_reads_all(s) || policy_check(s->env->settings->policy,
-	    s->peer, POLICY_READ, o->kind, fetch_name_of(s->env->fetch, o),
-	    object_id(o), NULL) == POLICY_ALLOWED;
-}
-
 /* --- RESULT --- */
 
-static void
+void
 request_put_error(struct out *out, uint64_t id, uint16_t flags,
     uint16_t index, int error, const char *message)
 {
@@ -206,6 +127,7 @@ request_put_found(struct session *s, struct out *out, uint8_t type,
 {
 	struct msg_result m = { .index = item->index };
 	struct field_scratch scratch;
+	struct position at;
 	char why[512];
 	int r = 0;
 
@@ -219,8 +141,16 @@ request_put_found(struct session *s, struct out *out, uint8_t type,
 		request_put_error(out, id, flags, item->index, r, why);
 		return;
 	}
-	if (item->freshness != MSG_FRESH)
+	if (item->freshness == MSG_STALE)
 		s->env->metrics->stale_served++;
+	if (item->freshness == MSG_EXPIRED)
+		s->env->metrics->expired_served++;
+	if (type == FRAME_GET)
+		drill_record(s->env->drill, item->ref, item->freshness, 0);
+	if (item->wants_position) {
+		position_of(s->env->position_key, item->object, &at);
+		m.position = position_view(&at);
+	}
 	request_put_object(s, out, id, flags, item->object, &m);
 	if (m.value.p == (const uint8_t *)scratch.code)
 		wipe(&scratch, sizeof(scratch));
@@ -228,30 +158,33 @@ request_put_found(struct session *s, struct out *out, uint8_t type,
 		request_audit_read(s, type, item);
 }
 
-#define REQUEST_DENIED_TEXT \
-	"no rule of the agent's configuration allows you this; ask its operator"
-
 /* Put the RESULT of one reference into out, which has room for it. */
 static void
 request_put(struct session *s, struct out *out, uint8_t type, uint64_t id,
     uint16_t flags, const struct session_item *item, const struct ref *ref)
 {
 	if (item->error != 0 &&
-	    (item->may_tell || request_may_tell(s, ref))) {
+	    (item->may_tell || access_may_tell(s, POLICY_READ, ref))) {
 		if (item->error == ERR_DENIED)
 			s->env->metrics->denied++;
+		if (item->error == ERR_EXPIRED)
+			s->env->metrics->expired++;
+		if (type == FRAME_GET)
+			drill_record(s->env->drill, item->ref,
+			    MSG_FRESHNESS_NONE, item->error);
 		if (!request_is_told(s, item->ref))
 			audit_record(s->env->audit, s->peer,
 			    request_operation(type), item->ref, item->error,
 			    NULL);
 		request_put_error(out, id, flags, item->index, item->error,
 		    item->message);
-	} else if (item->error != 0 || !request_may_have(s, item->object)) {
+	} else if (item->error != 0 ||
+	    !access_may_have(s, POLICY_READ, item->object)) {
 		s->env->metrics->denied++;
 		audit_record(s->env->audit, s->peer, request_operation(type),
 		    item->ref, ERR_DENIED, NULL);
 		request_put_error(out, id, flags, item->index, ERR_DENIED,
-		    REQUEST_DENIED_TEXT);
+		    ACCESS_DENIED_TEXT);
 	} else {
 		request_put_found(s, out, type, id, flags, item, ref);
 	}
@@ -266,6 +199,8 @@ request_free(struct request *rq)
 	struct session_item *item;
 	size_t i;
 
+	if (rq->ops != NULL && rq->ops->done != NULL)
+		rq->ops->done(rq);
 	for (i = 0; i < rq->nitems; i++) {
 		item = &rq->items[i];
 		if (item->wait != NULL) {
@@ -283,13 +218,33 @@ request_free(struct request *rq)
 	free(rq);
 }
 
+void
+request_ready(struct session_item *item)
+{
+	if (item->is_ready)
+		return;
+	item->is_ready = true;
+	TAILQ_INSERT_TAIL(&item->request->session->ready, item, ready_link);
+}
+
+void
+request_take_off(struct session_item *item)
+{
+	TAILQ_REMOVE(&item->request->session->ready, item, ready_link);
+	item->is_ready = false;
+}
+
 /* Take a result over into an item. */
 void
 request_settle(struct session_item *item, const struct fetch_result *result)
 {
-	struct session *s = item->request->session;
+	const struct request_ops *ops = item->request->ops;
 
 	item->wait = NULL;
+	if (ops != NULL && ops->settle != NULL) {
+		ops->settle(item, result);
+		return;
+	}
 	item->error = result->error;
 	item->object = result->object;
 	item->listing = result->listing;
@@ -297,8 +252,7 @@ request_settle(struct session_item *item, const struct fetch_result *result)
 	item->age_ms = result->age_ms;
 	if (result->error != 0)
 		item->message = strdup(result->message);
-	item->is_ready = true;
-	TAILQ_INSERT_TAIL(&s->ready, item, ready_link);
+	request_ready(item);
 }
 
 void
@@ -329,6 +283,8 @@ request_deadline_cb(void *arg)
 		session_count_waiting(s, -1);
 		request_settle(&rq->items[i], &result);
 	}
+	if (rq->ops != NULL && rq->ops->late != NULL)
+		rq->ops->late(rq);
 	s->wake(s->arg);
 }
 
@@ -360,6 +316,27 @@ request_new(struct session *s, const struct frame *frame,
 	return rq;
 }
 
+int
+request_cancel(struct session *s, const struct frame *frame,
+    const struct now *now, struct out *out)
+{
+	struct request *rq;
+	int r;
+
+	(void)now;
+	r = msg_empty_decode(frame->body);
+	if (r != 0)
+		return r;
+	TAILQ_FOREACH(rq, &s->requests, link) {
+		if (rq->id != frame->id)
+			continue;
+		if (rq->ops != NULL && rq->ops->cancel != NULL)
+			rq->ops->cancel(rq, out);
+		break;
+	}
+	return 0;
+}
+
 static uint16_t
 request_more(uint16_t *left)
 {
@@ -379,12 +356,13 @@ request_render(struct session_item *item, struct out *out)
 	struct session *s = rq->session;
 	struct ref *ref = &s->env->ref;
 
+	if (rq->ops != NULL)
+		return rq->ops->render(item, out);
 	if (rq->type == FRAME_LIST)
 		return list_render(item, out);
 	if (!request_has_room(out))
 		return false;
-	TAILQ_REMOVE(&s->ready, item, ready_link);
-	item->is_ready = false;
+	request_take_off(item);
 	if (rq->all) {
 		refresh_all_count(item, out);
 		return true;
@@ -445,6 +423,7 @@ request_item(struct request_pass *p, const struct session_item *from)
 	item->request = p->rq;
 	item->index = from->index;
 	item->may_tell = from->may_tell;
+	item->wants_position = from->wants_position;
 	text = (uint8_t *)&p->rq->items[p->rq->nitems] + p->text_used;
 	memcpy(text, from->ref.p, from->ref.len);
 	p->text_used += from->ref.len;
@@ -544,7 +523,11 @@ request_purge(struct request_pass *p, struct session_item *now_item,
 static void
 request_one(struct request_pass *p, uint16_t index, struct view text)
 {
-	struct session_item now_item = { .index = index, .ref = text };
+	struct session_item now_item = {
+		.index = index, .ref = text,
+		.wants_position = p->frame->type == FRAME_GET &&
+		    (p->msg.terms.flags & MSG_TERM_WANT_POSITION),
+	};
 	struct fetch_result result;
 	struct ref *ref = &p->s->env->ref;
 	const char *why;
@@ -559,9 +542,9 @@ request_one(struct request_pass *p, uint16_t index, struct view text)
 	verdict = p->frame->type == FRAME_PURGE
 	    ? (policy_may(p->s->env->settings->policy, p->s->peer,
 	    POLICY_ADMIN) ? POLICY_ALLOWED : POLICY_DENIED)
-	    : request_may(p->s, ref);
+	    : access_may(p->s, POLICY_READ, ref);
 	if (verdict == POLICY_DENIED) {
-		lookup_fail(&result, ERR_DENIED, "%s", REQUEST_DENIED_TEXT);
+		lookup_fail(&result, ERR_DENIED, "%s", ACCESS_DENIED_TEXT);
 		request_answer(p, &now_item, ref, &result);
 	} else if (p->frame->type == FRAME_PURGE && request_has_room(p->out)) {
 		request_purge(p, &now_item, ref);

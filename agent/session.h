@@ -26,13 +26,18 @@
 #include "policy.h"
 
 struct audit;
+struct drill;
 struct event_base;
 struct flood;
 struct limit;
 struct peer;
+struct rejects;
 struct request;
 struct settings;
 struct state;
+struct subscription;
+struct userinfo;
+struct watch;
 
 /* What all sessions share; owned by struct agent, replaced in place. */
 struct session_env {
@@ -46,6 +51,11 @@ struct session_env {
 	struct flood *flood;	/* NULL: no bound on lines of the log */
 	struct metrics *metrics;
 	struct hash_key audit_key; /* for struct session's told */
+	const struct secmem *position_key; /* as position_key() makes it */
+	struct watch *watch;
+	struct rejects *rejects;
+	struct userinfo *users;
+	struct drill *drill;	/* NULL: nothing is recorded */
 	struct ref ref;		/* scratch: too large for many a stack frame */
 };
 
@@ -57,6 +67,7 @@ struct session_item {
 	bool is_ready;
 	bool may_tell;		/* an error may be told whoever asks: it says
 				 * nothing about what exists */
+	bool wants_position;	/* GET */
 	enum msg_freshness freshness;
 	int error;
 	uint64_t age_ms;
@@ -65,6 +76,7 @@ struct session_item {
 	struct listing *listing;
 	char *message;		/* NULL: err_text() */
 	struct view ref;	/* its text, within the request */
+	struct subscription *subscription; /* WATCH: owned by subscribe */
 };
 
 TAILQ_HEAD(session_ready, session_item);
@@ -84,12 +96,15 @@ struct session {
 	uint64_t told[SESSION_TOLD]; /* references recorded in the journal */
 	unsigned int told_next;
 	size_t waiting;		/* items without an answer */
+	size_t watches;		/* references subscribed to */
 	struct session_requests requests;
 	struct session_ready ready;
 };
 
 /* More than this many unanswered references, and no more input is taken. */
 #define SESSION_WAITING_MAX 1024
+/* References that one connection may watch. */
+#define SESSION_WATCHES_MAX 4096
 
 void session_init(struct session *s, struct session_env *env,
     struct peer *peer, void (*wake)(void *arg), void *arg);

@@ -35,7 +35,8 @@ setup_http(const struct settings *s)
 		.connect_timeout_ms = s->connect_timeout_ms,
 		.request_timeout_ms = s->request_timeout_ms,
 		.max_response = s->max_response,
-		.max_connections = s->max_in_flight + 1, /* keys asks too */
+		/* keys asks too */
+		.max_connections = JOBS_CALLS_MAX(s->max_in_flight) + 1,
 	};
 }
 

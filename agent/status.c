@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "drill.h"
 #include "msg.h"
 #include "secmem.h"
 #include "settings.h"
 #include "state.h"
 #include "units.h"
+#include "watch.h"
 
 static const char *
 status_upstream(enum jobs_state state)
@@ -48,6 +50,27 @@ status_put_upstream(struct wr *wr, struct session_env *env,
 	msg_stat_uint(wr, "upstream.heldSeconds",
 	    jobs.held_until_boot_ms > now->boot_ms
 	    ? (jobs.held_until_boot_ms - now->boot_ms + 999) / 1000 : 0);
+	if (jobs.budget != 0)
+		msg_stat_uint(wr, "upstream.budgetPerMinute", jobs.budget);
+	else
+		msg_stat_null(wr, "upstream.budgetPerMinute");
+}
+
+/* What is done on purpose, and who is told what happens. */
+static void
+status_put_extras(struct wr *wr, struct session_env *env,
+    const struct now *now)
+{
+	struct watch_stats watch = { .subscriptions = 0 };
+
+	if (env->watch != NULL)
+		watch_get_stats(env->watch, &watch);
+	msg_stat_uint(wr, "watch.subscriptions", watch.subscriptions);
+	if (drill_runs(env->drill))
+		msg_stat_uint(wr, "drill.secondsLeft",
+		    (drill_left_ms(env->drill, now) + 999) / 1000);
+	else
+		msg_stat_null(wr, "drill.secondsLeft");
 }
 
 static void
@@ -68,6 +91,8 @@ status_put_cache(struct wr *wr, struct session_env *env)
 	msg_stat_uint(wr, "cache.refreshes", m->refreshes);
 	msg_stat_uint(wr, "cache.refreshFailures", m->refresh_failures);
 	msg_stat_uint(wr, "cache.evictions", cache.evictions);
+	msg_stat_text(wr, "cache.revalidation",
+	    fetch_revalidation(env->fetch));
 }
 
 static void
@@ -127,6 +152,7 @@ status_answer(struct session *s, const struct frame *frame,
 	msg_stat_uint(&wr, "clients", env->metrics->clients);
 	msg_stat_uint(&wr, "requests", env->metrics->requests);
 	msg_stat_uint(&wr, "denied", env->metrics->denied);
+	status_put_extras(&wr, env, now);
 	status_put_memory(&wr);
 	status_put_state(&wr, env, now);
 	frame_end(&wr, start, 0);
@@ -157,13 +183,20 @@ status_line(struct session_env *env, const struct now *now, char *buf,
 	struct status_oldest oldest = { .now = now };
 	struct cache_stats cache;
 	struct jobs_stats jobs;
-	char age[UNITS_DURATION_LEN];
+	char age[UNITS_DURATION_LEN], left[UNITS_DURATION_LEN];
+	int n = 0;
 
 	fetch_get_stats(env->fetch, &jobs);
 	cache_get_stats(fetch_cache(env->fetch), &cache);
 	cache_foreach(fetch_cache(env->fetch), status_age, &oldest);
-	(void)snprintf(buf, size, "service %s (breaker %s), %zu cached, "
-	    "%zu stale, oldest %s", status_upstream(jobs.state),
+	if (drill_runs(env->drill))
+		n = snprintf(buf, size, "DRILL, %s left: the service is not "
+		    "asked; ", units_format_duration(drill_left_ms(env->drill,
+		    now) / 1000 * 1000, left));
+	if (n < 0 || (size_t)n >= size)
+		return buf;
+	(void)snprintf(buf + n, size - (size_t)n, "service %s (breaker %s), "
+	    "%zu cached, %zu stale, oldest %s", status_upstream(jobs.state),
 	    breaker_name(jobs.breaker), cache.secrets + cache.keys,
 	    cache.stale, units_format_duration(
 	    oldest.age_ms / 1000 * 1000, age));

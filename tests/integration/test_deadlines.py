@@ -157,6 +157,35 @@ class Deadlines(Case):
         self.others()
 
 
+class HangingProbes(Case):
+    SEED = {"secrets": [secret(f"s{i}") for i in range(9)]}
+    CONF = {"upstream": {"request-timeout": "10m", "max-in-flight": "1"}}
+
+    def test_probes_that_hang_leave_a_connection_for_the_next(self):
+        """Each counts as failed after 5 s but is left to run."""
+        fault = self.sandbox.fault("*", status=500)
+        for i in range(9):
+            self.helper("get", f"s{i}", "--timeout", "5s")
+            if self.status()["upstream"]["breaker"] == "open":
+                break
+        self.assertGreaterEqual(self.sandbox.hits(fault), 3)
+        self.sandbox.clear()
+        hang = self.sandbox.fault("*", action="hang")
+        before = self.status()["upstream"]["requests"]
+        for i in range(12):
+            self.helper("get", f"s{i % 9}", "--timeout", "3s")
+            sent = self.status()["upstream"]["requests"] - before
+            self.wait(lambda: self.sandbox.hits(hang) >= sent,
+                      f"probe {sent} arrives", 2)
+            if sent >= 4:
+                break
+        self.assertEqual(sent, 4)
+        self.sandbox.clear(release=False)
+        began = time.monotonic()
+        while self.helper("get", "s0", "--timeout", "3s").status != 0:
+            self.assertLess(time.monotonic() - began, 20)
+
+
 # Its network has a loopback interface and a name server that never answers.
 HOLDER = """
 import socket, subprocess, sys

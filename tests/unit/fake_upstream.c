@@ -21,7 +21,7 @@ start(struct upstream *up, const struct upstream_request *req,
 {
 	struct fake_upstream *fu = (struct fake_upstream *)up;
 	struct upstream_call *call;
-	int r = fu->start_error;
+	int r = fu->start_error != 0 ? fu->start_error : fu->starts_fail;
 
 	fu->start_error = 0;
 	if (r != 0)

@@ -74,6 +74,7 @@ struct fake_upstream {
 	bool bare_rows;		/* rows lack version and times */
 	uint64_t total;		/* told on each page; 0: not told */
 	int start_error;	/* of the next start; 0: none */
+	int starts_fail;	/* of all of them */
 	unsigned int started;
 	unsigned int reads;
 	unsigned int lists;

@@ -700,6 +700,31 @@ test_refusal_is_the_answer_for_negative_ttl(void **state)
 	assert_int_equal(stats_of(f).bytes, 0);
 }
 
+/* Or asking for what is not there would fill the memory. */
+static void
+test_refusals_remembered_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_entry *kept = get(f, "kept"), *e;
+	unsigned int i;
+	char id[16];
+
+	for (i = 0; i < 10000; i++) {
+		(void)snprintf(id, sizeof(id), "s-%u", i);
+		e = get(f, id);
+		cache_install_negative(f->c, e, ERR_NOT_FOUND, &f->now);
+		/* who asked for it is told all the same */
+		assert_int_equal(state_of(f, e), CACHE_NEGATIVE);
+		assert_null(cache_next_due(f->c, &f->now));
+	}
+	assert_true(stats_of(f).bytes <= f->cfg.max_bytes / 16);
+	assert_non_null(find(f, "s-0"));
+	/* what stays in any case is not asked for again and again */
+	kept->kept = true;
+	cache_install_negative(f->c, kept, ERR_NOT_FOUND, &f->now);
+	assert_null(cache_next_due(f->c, &f->now));
+}
+
 static void
 test_refusal_drops_the_value_at_once(void **state)
 {
@@ -2192,6 +2217,7 @@ main(void)
 		test(test_grace_before_boot_is_counted),
 		test(test_grace_ends_with_max_stale),
 		test(test_refusal_is_the_answer_for_negative_ttl),
+		test(test_refusals_remembered_are_bounded),
 		test(test_refusal_drops_the_value_at_once),
 		test(test_value_after_a_refusal_is_new),
 		test(test_failure_says_nothing_about_a_negative_entry),

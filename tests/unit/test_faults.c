@@ -17,15 +17,21 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "drill.h"
 #include "err.h"
 #include "fake_time.h"
 #include "limit.h"
 #include "listing.h"
+#include "log.h"
+#include "msg_report.h"
+#include "msg_watch.h"
 #include "peer.h"
 #include "policy.h"
 #include "preload.h"
+#include "reject.h"
 #include "session.h"
 #include "settings.h"
+#include "watch.h"
 
 #define SECOND 1000u
 #define SECRET(text) "qapi://secrets/" text
@@ -45,6 +51,7 @@ void *__real_calloc(size_t n, size_t len);
 void *__real_aligned_alloc(size_t alignment, size_t len);
 void *__real_realloc(void *p, size_t len);
 void __real_free(void *p);
+void *__real_reallocarray(void *p, size_t n, size_t len);
 char *__real_strdup(const char *s);
 int __real_secmem_alloc(struct secmem *sm, size_t len, enum secmem_use use);
 int __real_secbuf_append(struct secbuf *b, const void *src, size_t len);
@@ -54,6 +61,7 @@ void *__wrap_calloc(size_t n, size_t len);
 void *__wrap_aligned_alloc(size_t alignment, size_t len);
 void *__wrap_realloc(void *p, size_t len);
 void __wrap_free(void *p);
+void *__wrap_reallocarray(void *p, size_t n, size_t len);
 char *__wrap_strdup(const char *s);
 int __wrap_secmem_alloc(struct secmem *sm, size_t len, enum secmem_use use);
 int __wrap_secbuf_append(struct secbuf *b, const void *src, size_t len);
@@ -101,6 +109,15 @@ void *
 __wrap_realloc(void *old, size_t len)
 {
 	void *p = fails() ? NULL : __real_realloc(old, len);
+
+	outstanding += old == NULL && p != NULL;
+	return p;
+}
+
+void *
+__wrap_reallocarray(void *old, size_t n, size_t len)
+{
+	void *p = fails() ? NULL : __real_reallocarray(old, n, len);
 
 	outstanding += old == NULL && p != NULL;
 	return p;
@@ -198,6 +215,15 @@ core_prepare(struct core *c)
 	    SOCK_CLOEXEC, 0, c->fds), 0);
 }
 
+static void
+event(void *arg, const struct cache_entry *e, enum cache_event ev)
+{
+	struct core *c = arg;
+
+	if (c->env.watch != NULL)
+		watch_event(c->env.watch, e, ev);
+}
+
 static bool
 core_build(struct core *c)
 {
@@ -215,7 +241,7 @@ core_build(struct core *c)
 	};
 	const struct fetch_hooks hooks = {
 		.reload_key = reload_key, .state_changed = ignore,
-		.wiped = ignore,
+		.wiped = ignore, .event = event, .arg = c,
 	};
 	struct peer *peer;
 
@@ -239,6 +265,10 @@ core_take_down(struct core *c)
 	if (c->open)
 		session_done(&c->s);
 	out_free(c->out);
+	drill_free(c->env.drill);
+	rejects_free(c->env.rejects);
+	watch_free(c->env.watch);
+	c->env.watch = NULL;
 	fetch_free(c->fetch);
 	fake_upstream_done(&c->fu);
 	assert_int_equal(fake_time_timers(), 0);
@@ -525,6 +555,91 @@ preloads(struct core *c)
 	return failed == 0;
 }
 
+static void
+send_watch(struct core *c, uint64_t id, const char *const *refs, size_t n)
+{
+	static uint8_t buf[4096];
+	struct wr wr;
+	size_t i, start;
+
+	wr_init(&wr, buf, sizeof(buf));
+	start = msg_watch_begin(&wr, id, 60 * SECOND);
+	for (i = 0; i < n; i++)
+		msg_watch_add(&wr, &(struct msg_watch_ref){
+		    .ref = unit_view(refs[i]) });
+	frame_end(&wr, start, 0);
+	handle(c, &wr);
+}
+
+static void
+send_asks(struct core *c)
+{
+	static uint8_t buf[4096];
+	const struct msg_reject reject = {
+		.deadline_ms = 60 * SECOND, .ref = unit_view(SECRET("web")),
+	};
+	const struct msg_metrics metrics = { .names = true };
+	const struct msg_explain explain = {
+		.ref = unit_view(SECRET("web")), .as = unit_view("a.service"),
+	};
+	const struct msg_drill drill = { .duration_ms = 400 * SECOND };
+	struct wr wr;
+
+	wr_init(&wr, buf, sizeof(buf));
+	msg_reject_encode(&wr, 11, &reject);
+	handle(c, &wr);
+	wr_init(&wr, buf, sizeof(buf));
+	msg_metrics_encode(&wr, 12, &metrics);
+	handle(c, &wr);
+	wr_init(&wr, buf, sizeof(buf));
+	msg_explain_encode(&wr, 13, &explain);
+	handle(c, &wr);
+	pass(c, 61 * SECOND);
+	wr_init(&wr, buf, sizeof(buf));
+	msg_drill_encode(&wr, 14, &drill);
+	handle(c, &wr);
+}
+
+/* WATCH and what else there is to ask; its first answers always come. */
+static bool
+asks(struct core *c)
+{
+	static const char *const refs[] = {
+		SECRET("db/prod"), SECRET("web"), SECRET("gone"), "bad",
+		SECRET("sec_1"),
+	};
+	static const char *const more[] = { SECRET("db/other") };
+	struct secmem none = { NULL, 0 };
+	struct answers a = { 0 };
+	bool whole = true;
+
+	if (!core_build(c))
+		return false;
+	c->env.position_key = &none;
+	if ((c->env.watch = watch_new(NULL, c->fetch, &none)) == NULL ||
+	    (c->env.rejects = rejects_new(c->fetch, &c->metrics)) == NULL ||
+	    (c->env.drill = drill_new(NULL, c->fetch, NULL, NULL)) == NULL)
+		return false;
+	watch_configure(c->env.watch, 300 * SECOND);
+	send_watch(c, 1, refs, UNIT_COUNT(refs));
+	pass(c, 61 * SECOND);
+	whole &= collect(c, &a);
+	/* one RESULT each, or one ERROR for all of them */
+	if (whole)
+		assert_int_equal(a.results + a.errors *
+		    UNIT_COUNT(refs), UNIT_COUNT(refs));
+	c->fu.things[0].version++;
+	c->fu.things[1].status = 404;
+	pass(c, 400 * SECOND);
+	whole &= collect(c, &a);
+	send_asks(c);
+	send_refs(c, FRAME_GET, 20, more, 1);
+	pass(c, 900 * SECOND);
+	whole &= collect(c, &a);
+	assert_int_equal(c->s.waiting, 0);
+	return failed == 0 && whole;
+}
+
 /* --- rounds --- */
 
 static void
@@ -588,6 +703,15 @@ test_backlogs_without_memory(void **state)
 }
 
 static void
+test_asks_without_memory(void **state)
+{
+	(void)state;
+	log_set_level(LOG_LEVEL_ERROR);
+	run(asks, false);
+	run(asks, true);
+}
+
+static void
 test_preload_without_memory(void **state)
 {
 	(void)state;
@@ -613,6 +737,7 @@ main(void)
 		cmocka_unit_test(test_refreshes_and_purges_without_memory),
 		cmocka_unit_test(test_lists_without_memory),
 		cmocka_unit_test(test_backlogs_without_memory),
+		cmocka_unit_test(test_asks_without_memory),
 		cmocka_unit_test(test_preload_without_memory),
 		cmocka_unit_test(test_memory_that_stays_away),
 	};

@@ -543,6 +543,43 @@ test_all_is_fresh_within_20_s_of_the_return(void **state)
 	assert_true(worst <= 20 * SECOND);
 }
 
+/* Nor does anybody wait in vain for a probe in a drill during an outage. */
+static void
+test_drill_during_an_outage_leaves_the_agent_idle(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int started;
+
+	(void)get(f, SECRET(UUID_1));
+	(void)get(f, SECRET(UUID_2));
+	go_down(f);
+	fetch_set_offline(f->fetch, true);
+	started = f->fu.started;
+	fake_upstream_pass(&f->fu, 10 * MINUTE);
+	assert_int_equal(f->fu.started, started);
+	f->fu.mode = FAKE_OK;
+	fetch_set_offline(f->fetch, false);
+	fake_upstream_pass(&f->fu, 10 * SECOND);
+	check_value(ask(f, 0, SECRET(UUID_1)), "one", MSG_FRESH);
+}
+
+/* Nor without memory for the probe. */
+static void
+test_probe_without_memory_is_not_tried_again_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)get(f, SECRET(UUID_1));
+	go_down(f);
+	fake_time_pass(15 * SECOND);
+	f->fu.starts_fail = ERR_NOMEM;
+	fake_time_pass(10 * MINUTE);
+	f->fu.starts_fail = 0;
+	f->fu.mode = FAKE_OK;
+	fake_upstream_pass(&f->fu, 20 * SECOND);
+	check_value(ask(f, 0, SECRET(UUID_1)), "one", MSG_FRESH);
+}
+
 /* A dead service is asked by one probe at a time, however much is cached. */
 static void
 test_dead_service_gets_single_probes(void **state)
@@ -742,6 +779,29 @@ test_good_key_within_the_grace_saves_everything(void **state)
 	fake_upstream_pass(&f->fu, GRACE - 20 * SECOND);
 	assert_int_equal(f->wiped, 0);
 	fake_upstream_pass(&f->fu, 30 * SECOND);
+	assert_int_equal(f->wiped, 1);
+}
+
+/* A timer has an end before a long grace does. */
+static void
+test_grace_of_more_than_a_day_is_kept(void **state)
+{
+	struct fixture *f = *state;
+
+	f->cfg.unauthorized_grace_ms = 3 * DAY;
+	f->cfg.cache.max_stale_ms = 10 * DAY;
+	fetch_configure(f->fetch, &f->cfg);
+	(void)get(f, SECRET(UUID_1));
+	assert_int_equal(ref_parse(SECRET(UUID_1), strlen(SECRET(UUID_1)),
+	    &f->ref, NULL), 0);
+	fetch_keep(f->fetch, &f->ref);
+	f->fu.mode = FAKE_STATUS;
+	f->fu.status = 401;
+	check_error(get(f, SECRET(UUID_2)), ERR_UNAUTHORIZED);
+	fake_time_pass(3 * DAY - HOUR);
+	assert_int_equal(f->wiped, 0);
+	check_value(ask(f, 0, SECRET(UUID_1)), "one", MSG_STALE);
+	fake_time_pass(2 * HOUR);
 	assert_int_equal(f->wiped, 1);
 }
 
@@ -1905,6 +1965,8 @@ main(void)
 		test(test_answers_that_are_wrong_make_it_stale_too),
 		test(test_all_is_fresh_within_20_s_of_the_return),
 		test(test_dead_service_gets_single_probes),
+		test(test_drill_during_an_outage_leaves_the_agent_idle),
+		test(test_probe_without_memory_is_not_tried_again_at_once),
 		test(test_clock_step_forward_is_seen_within_a_second),
 		test(test_first_read_is_retried_while_somebody_waits),
 		test(test_three_failures_end_the_wait_and_nothing_is_remembered),
@@ -1914,6 +1976,7 @@ main(void)
 		test(test_401_with_a_new_key_is_not_seen_by_the_caller),
 		test(test_401_goes_on_for_the_grace_and_then_all_is_wiped),
 		test(test_good_key_within_the_grace_saves_everything),
+		test(test_grace_of_more_than_a_day_is_kept),
 		test(test_clock_of_1970_withholds_what_expires_until_it_is_set),
 		test(test_date_of_the_service_is_as_good_as_a_clock),
 		test(test_absurd_date_of_the_service_expires_nothing),

@@ -846,6 +846,58 @@ test_hanging_service_is_probed_every_15_seconds(void **state)
 	assert_int_equal(stats_of(f).in_flight, 0);
 }
 
+/* What was sent before it was is another matter. */
+static void
+test_probe_that_hangs_after_another_answer_fails_alone(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	(void)begin(f, 50, true);
+	fake_time_run();
+	open_breaker(f);
+	fake_time_pass(1000);
+	(void)begin(f, 0, false);
+	fake_time_run();
+	assert_int_equal(stats_of(f).breaker, BREAKER_HALF_OPEN);
+	answer(f, 50, 200);
+	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
+	/* more than may be under way, so that one is queued */
+	for (i = 1; i < 6; i++)
+		(void)begin(f, i, true);
+	fake_time_pass(JOBS_PROBE_MS);
+	assert_int_equal(f->done[0].count, 1);
+	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
+	for (i = 1; i < 6; i++) {
+		assert_int_equal(f->done[i].count, 0);
+		answer(f, i, 200);
+		assert_int_equal(f->done[i].error, 0);
+	}
+}
+
+/* An outage is over, and what hung in it reaches its time limit. */
+static void
+test_failure_of_what_was_sent_before_the_newest_answer_is_no_news(
+    void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		(void)begin(f, i, true);
+	fake_time_run();
+	(void)begin(f, 3, true);
+	fake_time_run();
+	answer(f, 3, 200);
+	for (i = 0; i < 3; i++) {
+		fake_upstream_answer_status(&f->fu,
+		    fake_upstream_find(&f->fu, (const char *const[]){
+		    "s-0", "s-1", "s-2" }[i]), 0);
+	}
+	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
+	assert_int_equal(stats_of(f).state, JOBS_OK);
+}
+
 /* --- what was lost on its way --- */
 
 static void
@@ -896,6 +948,41 @@ test_failure_of_one_leaves_the_other_to_answer(void **state)
 	assert_int_equal(f->done[0].count, 1);
 }
 
+/* While the service is given up there are probes and nothing else. */
+static void
+test_nothing_is_sent_again_while_given_up(void **state)
+{
+	struct fixture *f = *state;
+	struct job *job = begin(f, 0, true);
+
+	fake_time_run();
+	fake_time_pass(JOBS_PROBE_MS);
+	open_breaker(f);
+	assert_int_equal(f->fu.started, 4);
+	job_set_waited(job, JOB_FIRST);
+	assert_int_equal(f->fu.started, 4);
+	answer(f, 0, 200);
+	assert_int_equal(f->done[0].count, 1);
+}
+
+/* A pause counts though the other of two has yet to be answered. */
+static void
+test_503_of_one_holds_while_the_other_is_under_way(void **state)
+{
+	struct fixture *f = *state;
+	struct job *job = begin(f, 0, true);
+
+	fake_time_run();
+	fake_time_pass(JOBS_PROBE_MS);
+	job_set_waited(job, JOB_FIRST);
+	f->fu.retry_after_ms = 7000;
+	fake_upstream_answer_status(&f->fu, fake_upstream_first(&f->fu), 503);
+	assert_int_equal(f->done[0].count, 0);
+	assert_true(jobs_held_ms(f->js, &fake_now) >= 7000);
+	answer(f, 0, 200);
+	assert_int_equal(f->done[0].count, 1);
+}
+
 /* --- a drill, another key --- */
 
 static void
@@ -920,6 +1007,37 @@ test_drill_sends_nothing_and_fails_all(void **state)
 	fake_time_run();
 	answer(f, 3, 200);
 	assert_int_equal(stats_of(f).state, JOBS_OK);
+}
+
+/* The answer of one whose owner has had its answer is for nobody. */
+static void
+test_drill_drops_what_lingers(void **state)
+{
+	struct fixture *f = *state;
+
+	open_breaker(f);
+	fake_time_pass(1000);
+	(void)begin(f, 0, false);
+	fake_time_pass(JOBS_PROBE_MS);
+	assert_int_equal(f->done[0].count, 1);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 1);
+	jobs_set_offline(f->js, true);
+	fake_time_pass(1000);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 0);
+	assert_int_equal(f->done[0].count, 1);
+	assert_int_equal(stats_of(f).in_flight, 0);
+}
+
+/* Or who waits for the next probe would ask again in the same moment. */
+static void
+test_no_probe_comes_in_a_drill(void **state)
+{
+	struct fixture *f = *state;
+
+	open_breaker(f);
+	jobs_set_offline(f->js, true);
+	fake_time_pass(60000);
+	assert_true(jobs_probe_ms(f->js, &fake_now) == UINT64_MAX);
 }
 
 static void
@@ -1237,6 +1355,52 @@ test_probe_is_another_than_what_failed_last(void **state)
 	assert_int_equal(f->done[1].error, 0);
 }
 
+struct waker {
+	struct job *job;
+	unsigned int count;
+};
+
+static void
+raise_other(void *arg, struct job *job, struct upstream_answer *answer)
+{
+	struct waker *w = arg;
+
+	(void)job;
+	(void)answer;
+	w->count++;
+	if (w->job != NULL)
+		job_set_waited(w->job, JOB_EXPIRY);
+}
+
+/* What is kept for the probe may be changed while others are refused. */
+static void
+test_what_is_kept_for_the_probe_may_be_raised_meanwhile(void **state)
+{
+	const struct upstream_request req = {
+		.op = UPSTREAM_READ_SECRET, .id = unit_view("s-2"),
+	};
+	struct fixture *f = *state;
+	struct waker w = { .job = NULL };
+	struct job *job;
+
+	open_breaker(f);
+	fake_time_pass(900);
+	(void)begin(f, 62, true);	/* the last that failed */
+	w.job = begin(f, 1, false);	/* kept for the probe */
+	assert_int_equal(jobs_start(f->js, &req, JOB_REFRESH, raise_other, &w,
+	    &job), 0);
+	fake_time_run();
+	assert_int_equal(w.count, 1);
+	assert_int_equal(f->done[1].count, 0);
+	assert_int_equal(stats_of(f).queued, 2);
+	w.job = NULL;
+	fake_time_pass(100);
+	answer(f, 1, 200);
+	answer(f, 62, 200);
+	assert_int_equal(f->done[1].count, 1);
+	assert_int_equal(stats_of(f).queued, 0);
+}
+
 static void
 test_what_alone_fails_does_not_open_the_breaker(void **state)
 {
@@ -1311,6 +1475,14 @@ main(void)
 		    test_probe_that_hangs_counts_as_failed_and_its_answer_all_the_same),
 		test(test_hanging_service_is_probed_every_15_seconds),
 		test(test_caller_who_joins_what_hangs_has_it_sent_again),
+		test(test_drill_drops_what_lingers),
+		test(test_no_probe_comes_in_a_drill),
+		test(test_nothing_is_sent_again_while_given_up),
+		test(test_503_of_one_holds_while_the_other_is_under_way),
+		test(test_probe_that_hangs_after_another_answer_fails_alone),
+		test(
+		    test_failure_of_what_was_sent_before_the_newest_answer_is_no_news),
+		test(test_what_is_kept_for_the_probe_may_be_raised_meanwhile),
 		test(test_failure_of_one_leaves_the_other_to_answer),
 		test(test_drill_sends_nothing_and_fails_all),
 		test(test_shorter_pause_does_not_cut_a_longer_one),

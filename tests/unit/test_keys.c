@@ -911,6 +911,26 @@ test_nothing_is_asked_of_a_service_that_is_away(void **state)
 	assert_int_equal(f->dropped, 0);
 }
 
+/* The key is rotated during an outage: the old one is refused after it. */
+static void
+test_service_that_is_back_with_a_401_is_asked_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	have(f, 1);
+	down(f);
+	put(f, 0, NEW);
+	fake_upstream_pass(&f->fu, 10 * MINUTE);
+	f->fu.mode = FAKE_OK;
+	fake_upstream_key(&f->fu, OLD, 401);
+	ask(f, "s-2", false);
+	fake_upstream_serve(&f->fu);
+	assert_true(in_force(f, NEW));
+	assert_null(f->wait);
+	assert_int_equal(f->error, 0);
+	assert_int_equal(f->dropped, 0);
+}
+
 static void
 test_nothing_is_asked_during_a_drill(void **state)
 {
@@ -1382,6 +1402,8 @@ main(void)
 		TEST(test_retry_after_is_kept, set_up),
 		TEST(test_retry_after_is_kept_when_it_is_urgent, set_up),
 		TEST(test_nothing_is_asked_of_a_service_that_is_away, set_up),
+		TEST(test_service_that_is_back_with_a_401_is_asked_at_once,
+		    set_up),
 		TEST(test_nothing_is_asked_during_a_drill, set_up),
 		TEST(test_start_that_fails_is_tried_again, set_up),
 		TEST(test_newest_file_counts, set_up),

@@ -236,7 +236,7 @@ count(const struct fixture *f)
 }
 
 static void
-put_listing(struct fixture *f)
+put_listing_of(struct fixture *f, enum ref_kind kind)
 {
 	struct upstream_page page = { .has_versions = true, .count = 2 };
 	struct listing *l = listing_new();
@@ -250,8 +250,13 @@ put_listing(struct fixture *f)
 	    .name = strdup("name/e9"), .version = 3, .is_active = false };
 	assert_int_equal(listing_add(l, &page, NULL), 0);
 	free(page.rows);
-	names_restore(fetch_names(f->fetch), REF_SECRET, l, 2 * SECOND,
-	    &fake_now);
+	names_restore(fetch_names(f->fetch), kind, l, 2 * SECOND, &fake_now);
+}
+
+static void
+put_listing(struct fixture *f)
+{
+	put_listing_of(f, REF_SECRET);
 }
 
 /* Until a snapshot is on the disk that was begun from now on. */
@@ -342,6 +347,7 @@ assert_refused(struct fixture *f, const char *says)
 	start(f);
 	assert_int_equal(count(f), 0);
 	assert_null(names_listing(fetch_names(f->fetch), REF_SECRET));
+	assert_null(names_listing(fetch_names(f->fetch), REF_KEY));
 	assert_logged(f, says);
 	assert_logged(f, "not taken over");
 	assert_false(exists(f, "state"));
@@ -623,6 +629,7 @@ test_fault_at_the_end_leaves_nothing(void **state)
 	start(f);
 	put_many(f, 100, 1000);
 	put_listing(f);
+	put_listing_of(f, REF_KEY);
 	stop(f);
 	b = slurp(f->path);
 	b.p[b.len - 1] ^= 1;
