@@ -802,12 +802,6 @@ fetch_set_offline(struct fetch *f, bool offline)
 	fetch_schedule(f, &now);
 }
 
-bool
-fetch_is_offline(const struct fetch *f)
-{
-	return f->offline;
-}
-
 void
 fetch_key_changed(struct fetch *f)
 {

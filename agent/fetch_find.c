@@ -217,7 +217,13 @@ fetch_purge_all(struct fetch *f)
 	return p.count;
 }
 
-/* --- where a value stands --- */
+/* --- how things stand --- */
+
+bool
+fetch_is_offline(const struct fetch *f)
+{
+	return f->offline;
+}
 
 const char *
 fetch_revalidation(const struct fetch *f)
