@@ -58,7 +58,7 @@ budget_advance(struct budget *b, uint64_t now_boot_ms)
 }
 
 void
-budget_sent(struct budget *b, uint64_t now_boot_ms)
+budget_sent(struct budget *b, enum budget_share share, uint64_t now_boot_ms)
 {
 	budget_advance(b, now_boot_ms);
 	if (b->sent[b->second % BUDGET_SECONDS] < UINT16_MAX) {
@@ -67,7 +67,8 @@ budget_sent(struct budget *b, uint64_t now_boot_ms)
 	}
 	if (b->remaining > 0)
 		b->remaining--;
-	b->last_boot_ms = now_boot_ms;
+	if (share != BUDGET_CALLER)
+		b->last_boot_ms = now_boot_ms;
 }
 
 uint64_t

@@ -28,7 +28,8 @@ struct budget {
 	uint64_t remaining;
 	uint64_t reset_boot_ms;	/* 0: none */
 	uint64_t late_ms;	/* so long after reset, not all at once */
-	uint64_t last_boot_ms;	/* when something was sent last */
+	uint64_t last_boot_ms;	/* when something was sent last that no caller
+				 * waited for */
 };
 
 /* What a request is for; each leaves room for those before it. */
@@ -42,7 +43,8 @@ enum budget_share {
 void budget_init(struct budget *b);
 
 /* A request was sent. */
-void budget_sent(struct budget *b, uint64_t now_boot_ms);
+void budget_sent(struct budget *b, enum budget_share share,
+    uint64_t now_boot_ms);
 
 /*
  * An answer told how things are.  Ignored without rate->told.  rnd: 32 random

@@ -101,26 +101,6 @@ explain_put_policy(struct session *s, struct peer *peer, bool is_unit,
 
 /* --- where the value stands --- */
 
-static uint8_t
-explain_freshness(enum cache_state state)
-{
-	switch (state) {
-	case CACHE_FRESH:
-		return MSG_FRESH;
-	case CACHE_STALE:
-	case CACHE_TOO_OLD:
-		return MSG_STALE;
-	case CACHE_GRACE:
-	case CACHE_EXPIRED:
-	case CACHE_UNJUDGED:
-		return MSG_EXPIRED;
-	case CACHE_NONE:
-	case CACHE_NEGATIVE:
-		break;
-	}
-	return MSG_FRESHNESS_NONE;
-}
-
 static void
 explain_put_standing(struct session *s, const struct fetch_standing *st,
     struct msg_explained *m)
@@ -144,7 +124,7 @@ explain_put_standing(struct session *s, const struct fetch_standing *st,
 	if (o == NULL)
 		return;
 	m->cached = true;
-	m->meta.freshness = explain_freshness(st->state);
+	m->meta.freshness = (uint8_t)fetch_freshness(st->state);
 	m->meta.age_ms = st->age_ms;
 	m->meta.id = object_id(o);
 	m->meta.name = fetch_name_of(s->env->fetch, o);

@@ -459,7 +459,9 @@ fetch_read_cb(void *arg, struct job *job, struct upstream_answer *answer)
 	struct now now;
 
 	clock_read(&now);
-	if (answer->error == ERR_NOMEM && !rd->made_room) {
+	if (answer->error == ERR_NOMEM && !rd->made_room &&
+	    (!TAILQ_EMPTY(&rd->waits) ||
+	    jobs_probe_ms(f->jobs, &now) == UINT64_MAX)) {
 		/* the arena is full before the budget is: make room, once */
 		rd->made_room = true;
 		if (cache_evict(f->cache, FETCH_ROOM_BYTES) > 0 &&

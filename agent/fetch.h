@@ -42,7 +42,8 @@ struct fetch_hooks {
 	void (*wiped)(void *arg); /* unauthorized-grace is over */
 	/* whether it can be told what has expired changed; may be NULL */
 	void (*judging)(void *arg, bool can);
-	/* what happens to cached values; may be NULL.  As cache_set_watcher() */
+	/* what happens to cached values; may be NULL.  As cache_set_watcher(),
+	 * and it must not end a wait */
 	void (*event)(void *arg, const struct cache_entry *e,
 	    enum cache_event ev);
 	void *arg;
@@ -151,6 +152,9 @@ bool fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text);
 void fetch_keep(struct fetch *f, const struct ref *ref);
 /* And no longer: it may be evicted as others are. */
 void fetch_release(struct fetch *f, const struct ref *ref);
+
+/* What callers are told of a state; MSG_FRESHNESS_NONE without a value. */
+enum msg_freshness fetch_freshness(enum cache_state state);
 
 /* Where the value of a reference stands; nothing is asked of the service. */
 struct fetch_standing {

@@ -231,6 +231,26 @@ fetch_revalidation(const struct fetch *f)
 	return revalidate_mode(f->revalidate);
 }
 
+enum msg_freshness
+fetch_freshness(enum cache_state state)
+{
+	switch (state) {
+	case CACHE_FRESH:
+		return MSG_FRESH;
+	case CACHE_STALE:
+	case CACHE_TOO_OLD:
+		return MSG_STALE;
+	case CACHE_GRACE:
+	case CACHE_EXPIRED:
+	case CACHE_UNJUDGED:
+		return MSG_EXPIRED;
+	case CACHE_NONE:
+	case CACHE_NEGATIVE:
+		break;
+	}
+	return MSG_FRESHNESS_NONE;
+}
+
 static void
 fetch_stand_times(struct fetch *f, const struct now *now,
     struct fetch_standing *st)

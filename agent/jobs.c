@@ -13,6 +13,10 @@
 #define JOBS_ATTEMPTS 3		/* while a caller waits */
 #define JOBS_RETRY_BASE_MS 100
 #define JOBS_RETRY_MAX_MS 1000
+/* Of what is due one goes for so many of callers, once it waited so long. */
+#define JOBS_CALLERS_IN_A_ROW 3
+#define JOBS_DUE_PATIENCE_MS 1000
+#define JOBS_DUE_WAIT_MAX_MS 300000
 
 static void jobs_pump_cb(void *arg);
 static void jobs_patience_cb(void *arg);
@@ -32,6 +36,8 @@ jobs_new(struct event_base *base, struct upstream *up,
 	js->up = up;
 	js->hooks = *hooks;
 	js->max_in_flight = max_in_flight;
+	jobs_open_window(js);
+	jobs_open_window(js);
 	for (i = 0; i < JOB_LEVELS; i++)
 		TAILQ_INIT(&js->queued[i]);
 	TAILQ_INIT(&js->rest);
@@ -47,16 +53,21 @@ jobs_new(struct event_base *base, struct upstream *up,
 	return js;
 }
 
-/* The one to send first, or NULL. */
+/* The first of those below that level, the highest first, or NULL. */
+static struct job *
+jobs_first_below(const struct jobs *js, size_t level)
+{
+	struct job *job = NULL;
+
+	while (job == NULL && level > 0)
+		job = TAILQ_FIRST(&js->queued[--level]);
+	return job;
+}
+
 static struct job *
 jobs_first(const struct jobs *js)
 {
-	struct job *job = NULL;
-	size_t i = JOB_LEVELS;
-
-	while (job == NULL && i > 0)
-		job = TAILQ_FIRST(&js->queued[--i]);
-	return job;
+	return jobs_first_below(js, JOB_LEVELS);
 }
 
 static void
@@ -86,6 +97,7 @@ void
 jobs_set_max_in_flight(struct jobs *js, unsigned int max_in_flight)
 {
 	js->max_in_flight = max_in_flight;
+	jobs_open_window(js);
 	timer_set(js->pump, 0);
 }
 
@@ -107,7 +119,10 @@ static void
 job_enqueue(struct job *job)
 {
 	struct jobs *js = job->js;
+	struct now now;
 
+	clock_read(&now);
+	job->queued_boot_ms = now.boot_ms;
 	job->state = JOB_QUEUED;
 	js->stats.queued++;
 	TAILQ_INSERT_TAIL(&js->queued[job->waited], job, link);
@@ -180,7 +195,7 @@ job_hedge(struct job *job)
 	}
 	other->sent_boot_ms = now.boot_ms;
 	js->stats.requests++;
-	budget_sent(&js->budget, now.boot_ms);
+	budget_sent(&js->budget, BUDGET_CALLER, now.boot_ms);
 }
 
 void
@@ -561,6 +576,23 @@ job_answer_cb(void *arg, struct upstream_answer *answer)
 
 /* --- sending --- */
 
+static enum budget_share
+job_share(const struct job *job)
+{
+	switch (job->waited) {
+	case JOB_PRELOAD:
+		return BUDGET_PRELOAD;
+	case JOB_REFRESH:
+		return BUDGET_REFRESH;
+	case JOB_EXPIRY:
+		return BUDGET_EXPIRY;
+	case JOB_PATIENT:
+	case JOB_FIRST:
+		break;
+	}
+	return BUDGET_CALLER;
+}
+
 static void
 job_send(struct job *job, bool probe, const struct now *now)
 {
@@ -582,7 +614,7 @@ job_send(struct job *job, bool probe, const struct now *now)
 		js->stats.in_flight++;
 		js->flying[job->sent_as]++;
 		js->stats.requests++;
-		budget_sent(&js->budget, now->boot_ms);
+		budget_sent(&js->budget, job_share(job), now->boot_ms);
 		if (probe) {
 			js->stats.probes++;
 			js->probing = job;
@@ -631,23 +663,6 @@ jobs_pump_held(struct jobs *js, bool waited_too, uint64_t left)
 	jobs_refuse(js, ERR_UPSTREAM_UNAVAILABLE, message);
 }
 
-static enum budget_share
-job_share(const struct job *job)
-{
-	switch (job->waited) {
-	case JOB_PRELOAD:
-		return BUDGET_PRELOAD;
-	case JOB_REFRESH:
-		return BUDGET_REFRESH;
-	case JOB_EXPIRY:
-		return BUDGET_EXPIRY;
-	case JOB_PATIENT:
-	case JOB_FIRST:
-		break;
-	}
-	return BUDGET_CALLER;
-}
-
 /*
  * May this level have another under way?  Should what was asked for hang,
  * there is room left for the next caller: what nobody waits for has half of
@@ -656,7 +671,7 @@ job_share(const struct job *job)
 static bool
 jobs_has_room(const struct jobs *js, enum job_waited waited)
 {
-	unsigned int max = js->max_in_flight, half = max - max / 2;
+	unsigned int max = js->window, half = max - max / 2;
 	unsigned int due, most;
 
 	if (js->stats.in_flight >= max)
@@ -670,6 +685,54 @@ jobs_has_room(const struct jobs *js, enum job_waited waited)
 	    due + js->flying[JOB_PATIENT] < most;
 }
 
+/*
+ * The one to be sent next: the first, but callers who never stop asking do not
+ * keep what is due waiting for ever.
+ */
+static struct job *
+jobs_next(struct jobs *js, const struct now *now)
+{
+	struct job *first = jobs_first(js), *due;
+
+	if (first == NULL || !JOB_IS_WAITED(first->waited))
+		return first;
+	due = jobs_first_below(js, JOB_PATIENT);
+	if (due == NULL) {
+		js->callers_in_a_row = 0;
+		return first;
+	}
+	if (js->callers_in_a_row >= JOBS_CALLERS_IN_A_ROW &&
+	    now->boot_ms - due->queued_boot_ms >= JOBS_DUE_PATIENCE_MS &&
+	    jobs_has_room(js, due->waited) && budget_wait_ms(&js->budget,
+	    job_share(due), now->boot_ms) == 0) {
+		js->callers_in_a_row = 0;
+		return due;
+	}
+	js->callers_in_a_row++;
+	return first;
+}
+
+/* What the budget has held back for so long counts as failed. */
+static void
+jobs_refuse_old(struct jobs *js, const struct now *now)
+{
+	struct job *job, *next;
+	size_t i;
+
+	for (i = JOB_PRELOAD; i < JOB_PATIENT; i++) {
+		for (job = TAILQ_FIRST(&js->queued[i]); job != NULL &&
+		    now->boot_ms - job->queued_boot_ms >= JOBS_DUE_WAIT_MAX_MS;
+		    job = next) {
+			next = TAILQ_NEXT(job, link);
+			job_dequeue(job);
+			job->state = JOB_REFUSED;
+			TAILQ_INSERT_TAIL(&js->refused, job, link);
+		}
+	}
+	jobs_refuse(js, ERR_UPSTREAM_UNAVAILABLE, "the requests a minute that "
+	    "the API key is good for are used up");
+}
+
 /* Send what may be sent; what the budget holds back waits in the queue. */
 static void
 jobs_pump_closed(struct jobs *js, const struct now *now)
@@ -677,11 +740,12 @@ jobs_pump_closed(struct jobs *js, const struct now *now)
 	struct job *job;
 	uint64_t wait;
 
-	while ((job = jobs_first(js)) != NULL &&
+	while ((job = jobs_next(js, now)) != NULL &&
 	    jobs_has_room(js, job->waited)) {
 		wait = budget_wait_ms(&js->budget, job_share(job),
 		    now->boot_ms);
 		if (wait > 0) {
+			jobs_refuse_old(js, now);
 			timer_set(js->pump, wait);
 			return;
 		}

@@ -43,6 +43,7 @@ struct job {
 	enum job_waited sent_as; /* waited, when it was sent */
 	unsigned int key;	/* generation of the API key it went with */
 	uint64_t sent;
+	uint64_t queued_boot_ms; /* since when it waits to be sent */
 	struct upstream_request req; /* id points to id_copy */
 	struct job_call calls[2]; /* the second: see job_hedge() */
 	struct timer *retry;	/* made when first needed */
@@ -66,6 +67,13 @@ struct jobs {
 	struct job_list rest;	/* running or backing off */
 	struct job_list refused;
 	unsigned int max_in_flight;
+	/*
+	 * How much of that is used: all, but two when the service comes back,
+	 * and one more with each answer.  Else a fleet gives a service that is
+	 * short of capacity no time to recover.
+	 */
+	unsigned int window;
+	unsigned int callers_in_a_row; /* sent while something was due */
 	unsigned int flying[JOB_LEVELS]; /* under way, by what they were sent as */
 	unsigned int key;
 	uint64_t counter;
@@ -80,6 +88,8 @@ struct jobs {
 	struct jobs_stats stats;
 };
 
+/* Another max_in_flight, or a beginning. */
+void jobs_open_window(struct jobs *js);
 /* Tells state_changed() if it is another one. */
 void jobs_set_state(struct jobs *js, enum jobs_state state);
 /* Is it about what failed last? */

@@ -21,6 +21,12 @@ const unsigned int jobs_latency_ms[JOBS_LATENCIES - 1] = {
 };
 
 void
+jobs_open_window(struct jobs *js)
+{
+	js->window = js->max_in_flight;
+}
+
+void
 jobs_set_state(struct jobs *js, enum jobs_state state)
 {
 	if (js->stats.state == state)
@@ -174,6 +180,10 @@ jobs_note(struct jobs *js, const struct job *job,
 		js->suspect_alone = true;
 	if (js->answered_sent < job->sent)
 		js->answered_sent = job->sent;
+	if (js->breaker.state != BREAKER_CLOSED)
+		js->window = 1; /* it is back: two at first */
+	if (js->window < js->max_in_flight)
+		js->window++;
 	js->stats.last_success_boot_ms = now->boot_ms;
 	(void)breaker_succeeded(&js->breaker);
 	jobs_set_state(js, JOBS_OK);

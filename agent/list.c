@@ -30,23 +30,7 @@ list_cached(struct session *s, enum ref_kind kind, struct msg_meta *meta,
 
 	if (e == NULL || e->object == NULL)
 		return;
-	switch (cache_state(cache, e, now)) {
-	case CACHE_FRESH:
-		meta->freshness = MSG_FRESH;
-		break;
-	case CACHE_STALE:
-	case CACHE_TOO_OLD:
-		meta->freshness = MSG_STALE;
-		break;
-	case CACHE_GRACE:
-	case CACHE_EXPIRED:
-	case CACHE_UNJUDGED:
-		meta->freshness = MSG_EXPIRED;
-		break;
-	case CACHE_NONE:
-	case CACHE_NEGATIVE:
-		return;
-	}
+	meta->freshness = (uint8_t)fetch_freshness(cache_state(cache, e, now));
 	meta->age_ms = cache_age(e, now);
 }
 

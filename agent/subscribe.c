@@ -418,27 +418,6 @@ subscribe_put_moved(struct session_item *item, struct out *out,
 	    ? CACHE_EVENT_GONE : CACHE_EVENT_CHANGED);
 }
 
-static uint8_t
-subscribe_freshness(struct session *s, struct cache_entry *e,
-    const struct now *now)
-{
-	switch (cache_state(fetch_cache(s->env->fetch), e, now)) {
-	case CACHE_FRESH:
-		return MSG_FRESH;
-	case CACHE_STALE:
-	case CACHE_TOO_OLD:
-		return MSG_STALE;
-	case CACHE_GRACE:
-	case CACHE_EXPIRED:
-	case CACHE_UNJUDGED:
-		return MSG_EXPIRED;
-	case CACHE_NONE:
-	case CACHE_NEGATIVE:
-		break;
-	}
-	return MSG_FRESHNESS_NONE;
-}
-
 /* What is held, in the RESULT; without the value. */
 static void
 subscribe_fill(struct session *s, struct cache_entry *e,
@@ -448,7 +427,8 @@ subscribe_fill(struct session *s, struct cache_entry *e,
 	struct now now;
 
 	clock_read(&now);
-	m->meta.freshness = subscribe_freshness(s, e, &now);
+	m->meta.freshness = (uint8_t)fetch_freshness(cache_state(
+	    fetch_cache(s->env->fetch), e, &now));
 	m->meta.age_ms = cache_age(e, &now);
 	m->meta.id = object_id(o);
 	m->meta.name = fetch_name_of(s->env->fetch, o);

@@ -8,7 +8,7 @@ static void
 send_many(struct budget *b, unsigned int n, uint64_t now)
 {
 	while (n-- > 0)
-		budget_sent(b, now);
+		budget_sent(b, BUDGET_REFRESH, now);
 }
 
 static void

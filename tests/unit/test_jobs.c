@@ -538,7 +538,8 @@ test_successful_probe_lets_the_others_through(void **state)
 	answer(f, 0, 200);
 	assert_int_equal(stats_of(f).state, JOBS_OK);
 	assert_int_equal(f->state_changes, 2);
-	assert_int_equal(fake_upstream_waiting(&f->fu), 3);
+	/* two at first, then more with each answer */
+	assert_int_equal(fake_upstream_waiting(&f->fu), 2);
 	for (i = 1; i < 4; i++)
 		answer(f, i, 200);
 	assert_int_equal(f->ended, 7);
@@ -708,7 +709,7 @@ test_budget_that_is_low_is_kept_for_what_is_more_urgent(void **state)
 {
 	struct fixture *f = *state;
 
-	(void)begin(f, 0, true);
+	(void)begin(f, 0, false);
 	fake_time_run();
 	answer_rate(f, 0, 6);
 	assert_int_equal(stats_of(f).budget, 16);
@@ -896,6 +897,74 @@ test_failure_of_what_was_sent_before_the_newest_answer_is_no_news(
 	}
 	assert_int_equal(stats_of(f).breaker, BREAKER_CLOSED);
 	assert_int_equal(stats_of(f).state, JOBS_OK);
+}
+
+static void
+test_service_that_is_back_is_asked_more_and_more(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	open_breaker(f);
+	fake_time_pass(1000);
+	for (i = 0; i < 12; i++)
+		(void)begin(f, i, true);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 1);
+	answer(f, 0, 200);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 2);
+	answer(f, 1, 200);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 3);
+	answer(f, 2, 200);
+	answer(f, 3, 200);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 4);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->fu.most, 4);
+}
+
+/* Who never stops asking leaves some of it to what is due. */
+static void
+test_callers_do_not_keep_what_is_due_for_ever(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	(void)begin(f, 0, false);
+	for (i = 1; i < 20; i++)
+		(void)begin(f, i, true);
+	for (i = 0; i < 4 && f->done[0].count == 0; i++) {
+		fake_time_pass(JOBS_PROBE_MS / 4);
+		while (fake_upstream_waiting(&f->fu) > 0)
+			fake_upstream_answer(&f->fu,
+			    fake_upstream_first(&f->fu),
+			    &(struct upstream_answer){ .status = 200 });
+		(void)begin(f, 20 + i, true);
+	}
+	assert_int_equal(f->done[0].count, 1);
+	assert_true(f->done[0].order < 20);
+	fake_upstream_serve(&f->fu);
+}
+
+static void
+test_refresh_held_back_for_long_counts_as_failed(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	for (i = 0; i < 20; i++) {
+		(void)begin(f, 0, true);
+		fake_time_run();
+		answer_rate(f, 0, 0);	/* others use it up, each time */
+		if (i == 0)
+			(void)begin(f, 1, false);
+		fake_time_pass(20000);
+		if (f->done[1].count > 0)
+			break;
+	}
+	assert_int_equal(f->done[1].count, 1);
+	assert_int_equal(f->done[1].error, ERR_UPSTREAM_UNAVAILABLE);
+	assert_non_null(strstr(f->done[1].message, "used up"));
+	assert_in_range(i, 14, 17);
 }
 
 /* --- what was lost on its way --- */
@@ -1474,6 +1543,9 @@ main(void)
 		test(
 		    test_probe_that_hangs_counts_as_failed_and_its_answer_all_the_same),
 		test(test_hanging_service_is_probed_every_15_seconds),
+		test(test_service_that_is_back_is_asked_more_and_more),
+		test(test_callers_do_not_keep_what_is_due_for_ever),
+		test(test_refresh_held_back_for_long_counts_as_failed),
 		test(test_caller_who_joins_what_hangs_has_it_sent_again),
 		test(test_drill_drops_what_lingers),
 		test(test_no_probe_comes_in_a_drill),
