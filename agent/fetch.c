@@ -16,21 +16,12 @@
 
 #define FETCH_RETRY_BASE_MS 1000
 #define FETCH_RETRY_MAX_MS 15000	/* as the breaker's probes */
-/*
- * The last probe before the service is back may be 15 s and a sixteenth away:
- * with this, all is fresh again within 20 s.
- */
-#define FETCH_RECOVERY_SPREAD_MS 3500
 #define FETCH_PROBE_JITTER_SHIFT 4
-#define FETCH_DATE_AHEAD_MS (24 * 3600 * INT64_C(1000))
 #define FETCH_DUE_AT_ONCE 256		/* then other events get their turn */
 #define FETCH_ROOM_BYTES (1u << 20)	/* evicted when the arena is full */
 
 static void fetch_continue(struct fetch_wait *w, const struct now *now);
-static void fetch_due_cb(void *arg);
 static void fetch_deliver_cb(void *arg);
-static void fetch_grace_cb(void *arg);
-static void fetch_wall_cb(void *arg, bool stepped);
 static void fetch_names_cb(void *arg, enum ref_kind kind,
     const struct upstream_answer *answer);
 static bool fetch_page_cb(void *arg, enum ref_kind kind,
@@ -40,12 +31,8 @@ static void fetch_read_changed(void *arg, struct cache_entry *e,
 static uint64_t fetch_batch_retry_ms(void *arg, const struct cache_entry *e,
     int error, const struct now *now);
 static void fetch_settled(void *arg, const struct now *now);
-static bool fetch_reload_key(void *arg);
-static bool fetch_key_pending(void *arg);
 static void fetch_event(void *arg, const struct cache_entry *e,
     enum cache_event ev);
-static void fetch_state_changed(void *arg);
-static void fetch_heard(void *arg, int64_t date_ms);
 
 /* --- life --- */
 
@@ -136,25 +123,6 @@ fetch_free(struct fetch *f)
 	free(f);
 }
 
-/* A timer may fire before: its time has an end, and memory may be short. */
-static void
-fetch_set_grace(struct fetch *f, const struct now *now)
-{
-	timer_set(f->grace, f->grace_until_boot_ms > now->boot_ms
-	    ? f->grace_until_boot_ms - now->boot_ms : 0);
-}
-
-/* While the key is refused: another end of the grace that has begun. */
-static void
-fetch_move_grace(struct fetch *f, uint64_t before_ms, const struct now *now)
-{
-	if (!f->unauthorized || f->grace_until_boot_ms <= now->boot_ms)
-		return;
-	f->grace_until_boot_ms = f->grace_until_boot_ms - before_ms +
-	    f->cfg.unauthorized_grace_ms;
-	fetch_set_grace(f, now);
-}
-
 void
 fetch_configure(struct fetch *f, const struct fetch_config *cfg)
 {
@@ -216,38 +184,6 @@ fetch_schedule(struct fetch *f, const struct now *now)
 		timer_stop(f->due);
 	else
 		timer_set(f->due, wait);
-}
-
-/* Can expiry be judged now, where it could not, or the reverse? */
-static void
-fetch_judge(struct fetch *f, const struct now *now)
-{
-	bool can = cache_can_judge(f->cache, now);
-
-	if (can == f->can_judge)
-		return;
-	f->can_judge = can;
-	if (f->hooks.judging != NULL)
-		f->hooks.judging(f->hooks.arg, can);
-}
-
-/*
- * The wall clock was set, or the machine slept, which timers do not notice:
- * what has come due meanwhile is due now.
- */
-static void
-fetch_wall_cb(void *arg, bool stepped)
-{
-	struct fetch *f = arg;
-	struct now now;
-
-	if (!stepped)
-		return;
-	clock_read(&now);
-	fetch_judge(f, &now);
-	if (f->unauthorized)
-		fetch_set_grace(f, &now);
-	fetch_due_cb(f);
 }
 
 static uint64_t
@@ -484,7 +420,7 @@ fetch_read_cb(void *arg, struct job *job, struct upstream_answer *answer)
 	fetch_schedule(f, &now);
 }
 
-static void
+void
 fetch_due_cb(void *arg)
 {
 	struct fetch *f = arg;
@@ -770,130 +706,4 @@ fetch_give_up(struct fetch_wait *w, const struct now *now,
 	else
 		lookup_give_up(&w->lookup, &in, now, result);
 	free(w);
-}
-
-/* --- the service as a whole --- */
-
-void
-fetch_restored(struct fetch *f)
-{
-	struct now now;
-
-	clock_read(&now);
-	/*
-	 * What was restored is due within an interval, and brings the listing;
-	 * readers, who all come at once after a start, are not to bring it.
-	 */
-	f->names_quiet_until_boot_ms = now.boot_ms +
-	    f->cfg.cache.refresh_interval_ms;
-	fetch_schedule(f, &now);
-}
-
-void
-fetch_set_offline(struct fetch *f, bool offline)
-{
-	struct now now;
-
-	f->offline = offline;
-	jobs_set_offline(f->jobs, offline);
-	if (offline)
-		return;
-	clock_read(&now);
-	cache_make_failed_due(f->cache, FETCH_RECOVERY_SPREAD_MS,
-	    hash_random(), &now);
-	fetch_schedule(f, &now);
-}
-
-void
-fetch_key_changed(struct fetch *f)
-{
-	struct now now;
-
-	clock_read(&now);
-	/* a refusal of the old one says nothing about the new one */
-	timer_stop(f->grace);
-	f->unauthorized = false;
-	jobs_key_changed(f->jobs);
-	revalidate_key_changed(f->revalidate);
-	cache_make_failed_due(f->cache, FETCH_RECOVERY_SPREAD_MS,
-	    hash_random(), &now);
-	fetch_schedule(f, &now);
-}
-
-void
-fetch_key_settled(struct fetch *f)
-{
-	jobs_key_settled(f->jobs);
-}
-
-static bool
-fetch_key_pending(void *arg)
-{
-	struct fetch *f = arg;
-
-	return f->hooks.key_pending != NULL &&
-	    f->hooks.key_pending(f->hooks.arg);
-}
-
-static bool
-fetch_reload_key(void *arg)
-{
-	struct fetch *f = arg;
-
-	return f->hooks.reload_key(f->hooks.arg);
-}
-
-static void
-fetch_grace_cb(void *arg)
-{
-	struct fetch *f = arg;
-	struct now now;
-
-	clock_read(&now);
-	if (f->grace_until_boot_ms > now.boot_ms) {
-		fetch_set_grace(f, &now);
-		return;
-	}
-	(void)fetch_purge_all(f);
-	f->hooks.wiped(f->hooks.arg);
-}
-
-/* Expiry is judged by the later of the service's clock and ours. */
-static void
-fetch_heard(void *arg, int64_t date_ms)
-{
-	struct fetch *f = arg;
-	struct now now;
-
-	clock_read(&now);
-	/* one that is far ahead of a clock that can be true is not believed */
-	if (now.wall_ms >= CACHE_WALL_PLAUSIBLE_MS &&
-	    date_ms > now.wall_ms + FETCH_DATE_AHEAD_MS)
-		return;
-	cache_set_wall_floor(f->cache, date_ms, &now);
-	fetch_judge(f, &now);
-}
-
-static void
-fetch_state_changed(void *arg)
-{
-	struct fetch *f = arg;
-	struct jobs_stats stats;
-	struct now now;
-
-	clock_read(&now);
-	jobs_get_stats(f->jobs, &stats);
-	if (stats.state == JOBS_OK) {
-		timer_stop(f->grace);
-		f->unauthorized = false;
-		cache_make_failed_due(f->cache, FETCH_RECOVERY_SPREAD_MS,
-		    hash_random(), &now);
-		fetch_schedule(f, &now);
-	} else if (stats.state == JOBS_UNAUTHORIZED && !f->unauthorized) {
-		f->unauthorized = true;
-		f->grace_until_boot_ms = now.boot_ms +
-		    f->cfg.unauthorized_grace_ms;
-		fetch_set_grace(f, &now);
-	}
-	f->hooks.state_changed(f->hooks.arg);
 }

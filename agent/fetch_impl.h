@@ -1,6 +1,7 @@
 /*
- * What fetch.c and fetch_find.c share: the first carries reads out, the second
- * finds what is there.  For nobody else.
+ * What fetch.c, fetch_find.c and fetch_service.c share: the first carries reads
+ * out, the second finds what is there, the third hears of the service as a
+ * whole.  For nobody else.
  */
 #ifndef AGENT_FETCH_IMPL_H
 #define AGENT_FETCH_IMPL_H
@@ -56,6 +57,7 @@ struct fetch {
 	uint64_t names_quiet_until_boot_ms; /* a listing that is old but there
 				 * is not renewed for readers */
 	bool unauthorized;
+	bool wiped;		/* and the grace is over */
 	bool can_judge;		/* expiry; as was told last */
 	bool offline;
 	struct wait_list on_secret_names;
@@ -63,6 +65,24 @@ struct fetch {
 	struct wait_list ready;
 };
 
+/*
+ * The last probe before the service is back may be 15 s and a sixteenth away:
+ * with this, all is fresh again within 20 s.
+ */
+#define FETCH_RECOVERY_SPREAD_MS 3500
+
+/* In fetch.c: refresh what is due. */
+void fetch_due_cb(void *arg);
+/* In fetch_service.c: hooks of jobs, and timers. */
+bool fetch_reload_key(void *arg);
+bool fetch_key_pending(void *arg);
+void fetch_state_changed(void *arg);
+void fetch_heard(void *arg, int64_t date_ms);
+void fetch_grace_cb(void *arg);
+void fetch_wall_cb(void *arg, bool stepped);
+/* unauthorized-grace was before_ms: another end of one that has begun. */
+void fetch_move_grace(struct fetch *f, uint64_t before_ms,
+    const struct now *now);
 /* Set the timer to what is due next. */
 void fetch_schedule(struct fetch *f, const struct now *now);
 
