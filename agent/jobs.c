@@ -16,7 +16,6 @@
 /* Of what is due one goes for so many of callers, once it waited so long. */
 #define JOBS_CALLERS_IN_A_ROW 3
 #define JOBS_DUE_PATIENCE_MS 1000
-#define JOBS_DUE_WAIT_MAX_MS 300000
 
 static void jobs_pump_cb(void *arg);
 static void jobs_patience_cb(void *arg);
@@ -712,27 +711,6 @@ jobs_next(struct jobs *js, const struct now *now)
 	return first;
 }
 
-/* What the budget has held back for so long counts as failed. */
-static void
-jobs_refuse_old(struct jobs *js, const struct now *now)
-{
-	struct job *job, *next;
-	size_t i;
-
-	for (i = JOB_PRELOAD; i < JOB_PATIENT; i++) {
-		for (job = TAILQ_FIRST(&js->queued[i]); job != NULL &&
-		    now->boot_ms - job->queued_boot_ms >= JOBS_DUE_WAIT_MAX_MS;
-		    job = next) {
-			next = TAILQ_NEXT(job, link);
-			job_dequeue(job);
-			job->state = JOB_REFUSED;
-			TAILQ_INSERT_TAIL(&js->refused, job, link);
-		}
-	}
-	jobs_refuse(js, ERR_UPSTREAM_UNAVAILABLE, "the requests a minute that "
-	    "the API key is good for are used up");
-}
-
 /* Send what may be sent; what the budget holds back waits in the queue. */
 static void
 jobs_pump_closed(struct jobs *js, const struct now *now)
@@ -745,7 +723,6 @@ jobs_pump_closed(struct jobs *js, const struct now *now)
 		wait = budget_wait_ms(&js->budget, job_share(job),
 		    now->boot_ms);
 		if (wait > 0) {
-			jobs_refuse_old(js, now);
 			timer_set(js->pump, wait);
 			return;
 		}

@@ -945,28 +945,6 @@ test_callers_do_not_keep_what_is_due_for_ever(void **state)
 	fake_upstream_serve(&f->fu);
 }
 
-static void
-test_refresh_held_back_for_long_counts_as_failed(void **state)
-{
-	struct fixture *f = *state;
-	unsigned int i;
-
-	for (i = 0; i < 20; i++) {
-		(void)begin(f, 0, true);
-		fake_time_run();
-		answer_rate(f, 0, 0);	/* others use it up, each time */
-		if (i == 0)
-			(void)begin(f, 1, false);
-		fake_time_pass(20000);
-		if (f->done[1].count > 0)
-			break;
-	}
-	assert_int_equal(f->done[1].count, 1);
-	assert_int_equal(f->done[1].error, ERR_UPSTREAM_UNAVAILABLE);
-	assert_non_null(strstr(f->done[1].message, "used up"));
-	assert_in_range(i, 14, 17);
-}
-
 /* --- what was lost on its way --- */
 
 static void
@@ -1545,7 +1523,6 @@ main(void)
 		test(test_hanging_service_is_probed_every_15_seconds),
 		test(test_service_that_is_back_is_asked_more_and_more),
 		test(test_callers_do_not_keep_what_is_due_for_ever),
-		test(test_refresh_held_back_for_long_counts_as_failed),
 		test(test_caller_who_joins_what_hangs_has_it_sent_again),
 		test(test_drill_drops_what_lingers),
 		test(test_no_probe_comes_in_a_drill),
