@@ -13,12 +13,17 @@
 #define JOBS_ATTEMPTS 3		/* while a caller waits */
 #define JOBS_RETRY_BASE_MS 100
 #define JOBS_RETRY_MAX_MS 1000
+/* What hangs so long is sent once more; looked at so often. */
+#define JOBS_STUCK_MS 12000
+#define JOBS_STUCK_LOOK_MS 1000
+#define JOBS_HEDGES_MAX 3	/* for all that, what hangs has an end */
 /* Of what is due one goes for so many of callers, once it waited so long. */
 #define JOBS_CALLERS_IN_A_ROW 3
 #define JOBS_DUE_PATIENCE_MS 1000
 
 static void jobs_pump_cb(void *arg);
 static void jobs_patience_cb(void *arg);
+static void jobs_stuck_cb(void *arg);
 static void job_answer_cb(void *arg, struct upstream_answer *answer);
 
 struct jobs *
@@ -45,7 +50,8 @@ jobs_new(struct event_base *base, struct upstream *up,
 	budget_init(&js->budget);
 	js->pump = timer_new(base, jobs_pump_cb, js);
 	js->patience = timer_new(base, jobs_patience_cb, js);
-	if (js->pump == NULL || js->patience == NULL) {
+	js->stuck = timer_new(base, jobs_stuck_cb, js);
+	if (js->pump == NULL || js->patience == NULL || js->stuck == NULL) {
 		jobs_free(js);
 		return NULL;
 	}
@@ -89,6 +95,7 @@ jobs_free(struct jobs *js)
 		job_cancel(job);
 	timer_free(js->pump);
 	timer_free(js->patience);
+	timer_free(js->stuck);
 	free(js);
 }
 
@@ -161,47 +168,82 @@ jobs_start(struct jobs *js, const struct upstream_request *req,
 	return 0;
 }
 
+static enum budget_share job_share(const struct job *job);
+
+/* The one of its transfers that was begun last; *ret_other: the other place. */
+static struct job_call *
+job_newer_call(struct job *job, struct job_call **ret_other)
+{
+	struct job_call *a = &job->calls[0], *b = &job->calls[1];
+	bool second = b->call != NULL &&
+	    (a->call == NULL || b->sent_boot_ms > a->sent_boot_ms);
+
+	*ret_other = second ? a : b;
+	return second ? b : a;
+}
+
 /*
- * A caller comes to wait for what has no answer for long: it is sent a second
- * time, and the first answer counts.  What was lost on its way, while the
- * service was away for a moment, is not waited for until request-timeout then.
+ * What has had no answer for at least age_ms is sent a second time, and the
+ * first answer counts.  What was lost on its way, while the service was away
+ * for a moment, is not waited for until request-timeout then.  Two at a time:
+ * for a caller an older one makes room if it had twice as long; else it stays,
+ * to fail in its time.
  */
 static void
-job_hedge(struct job *job)
+job_hedge(struct job *job, uint64_t age_ms, bool replace,
+    const struct now *now)
 {
 	struct jobs *js = job->js;
-	struct job_call *newer = &job->calls[0], *other = &job->calls[1];
-	struct now now;
+	struct job_call *other, *newer = job_newer_call(job, &other);
 
-	if (other->call != NULL && (newer->call == NULL ||
-	    other->sent_boot_ms > newer->sent_boot_ms)) {
-		newer = other;
-		other = &job->calls[0];
-	}
-	clock_read(&now);
-	if (newer->call == NULL || now.boot_ms - newer->sent_boot_ms <
-	    JOBS_PROBE_MS || js->stats.held_until_boot_ms > now.boot_ms ||
+	if (newer->call == NULL || job->hedges >= JOBS_HEDGES_MAX ||
+	    now->boot_ms - newer->sent_boot_ms < age_ms ||
+	    js->stats.held_until_boot_ms > now->boot_ms ||
 	    js->breaker.state != BREAKER_CLOSED)
 		return;
-	/* two at a time */
-	if (other->call != NULL)
+	if (other->call != NULL) {
+		if (!replace ||
+		    now->boot_ms - other->sent_boot_ms < 2 * age_ms)
+			return;
 		js->up->ops->cancel(js->up, other->call);
+	}
 	other->call = NULL;
 	if (js->up->ops->start(js->up, &job->req, job_answer_cb, other,
 	    &other->call) != 0) {
 		other->call = NULL;
 		return;
 	}
-	other->sent_boot_ms = now.boot_ms;
+	other->sent_boot_ms = now->boot_ms;
+	job->hedges++;
 	js->stats.requests++;
-	budget_sent(&js->budget, BUDGET_CALLER, now.boot_ms);
+	budget_sent(&js->budget, job_share(job), now->boot_ms);
+}
+
+/* Nobody need come to wait for what hangs. */
+static void
+jobs_stuck_cb(void *arg)
+{
+	struct jobs *js = arg;
+	struct job *job;
+	struct now now;
+
+	clock_read(&now);
+	TAILQ_FOREACH(job, &js->rest, link) {
+		if (job->state == JOB_RUNNING && !job->lingering)
+			job_hedge(job, JOBS_STUCK_MS, false, &now);
+	}
+	timer_set(js->stuck, JOBS_STUCK_LOOK_MS);
 }
 
 void
 job_set_waited(struct job *job, enum job_waited waited)
 {
-	if (job->state == JOB_RUNNING && JOB_IS_WAITED(waited))
-		job_hedge(job);
+	struct now now;
+
+	if (job->state == JOB_RUNNING && JOB_IS_WAITED(waited)) {
+		clock_read(&now);
+		job_hedge(job, JOBS_PROBE_MS, true, &now);
+	}
 	if (waited == job->waited || (waited < job->waited &&
 	    (JOB_IS_WAITED(waited) || !JOB_IS_WAITED(job->waited))))
 		return;
@@ -232,7 +274,8 @@ job_landed(struct job *job)
 	}
 	if (job->lingering)
 		return;
-	js->stats.in_flight--;
+	if (--js->stats.in_flight == 0)
+		timer_stop(js->stuck);
 	js->flying[job->sent_as]--;
 }
 
@@ -546,9 +589,9 @@ job_answer_cb(void *arg, struct upstream_answer *answer)
 	clock_read(&now);
 	jc->call = NULL;
 	jobs_count(js, now.boot_ms - jc->sent_boot_ms, answer, &now);
-	/* its twin may still do better */
-	if (answer->retryable && (job->calls[0].call != NULL ||
-	    job->calls[1].call != NULL))
+	/* its twin may still do better, for who waits */
+	if (answer->retryable && JOB_IS_WAITED(job->waited) &&
+	    (job->calls[0].call != NULL || job->calls[1].call != NULL))
 		return;
 	job_cancel_calls(job);
 	job_landed(job);
@@ -603,6 +646,7 @@ job_send(struct job *job, bool probe, const struct now *now)
 	job->key = js->key;
 	job->sent = jobs_now(js);
 	job->calls[0].sent_boot_ms = now->boot_ms;
+	job->hedges = 0;
 	job->sent_as = job->waited;
 	r = js->up->ops->start(js->up, &job->req, job_answer_cb,
 	    &job->calls[0], &job->calls[0].call);
@@ -610,7 +654,8 @@ job_send(struct job *job, bool probe, const struct now *now)
 	if (r == 0) {
 		job->state = JOB_RUNNING;
 		TAILQ_INSERT_TAIL(&js->rest, job, link);
-		js->stats.in_flight++;
+		if (js->stats.in_flight++ == 0)
+			timer_set(js->stuck, JOBS_STUCK_MS);
 		js->flying[job->sent_as]++;
 		js->stats.requests++;
 		budget_sent(&js->budget, job_share(job), now->boot_ms);

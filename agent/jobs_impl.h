@@ -46,6 +46,7 @@ struct job {
 	uint64_t queued_boot_ms; /* since when it waits to be sent */
 	struct upstream_request req; /* id points to id_copy */
 	struct job_call calls[2]; /* the second: see job_hedge() */
+	unsigned int hedges;	/* sent besides the first */
 	struct timer *retry;	/* made when first needed */
 	struct backoff backoff;
 	job_cb *cb;
@@ -58,6 +59,7 @@ struct jobs {
 	struct upstream *up;
 	struct timer *pump;
 	struct timer *patience;	/* with the probe */
+	struct timer *stuck;	/* while something is under way */
 	struct job *probing;	/* the probe under way */
 	struct jobs_hooks hooks;
 	struct breaker breaker;

@@ -1030,6 +1030,32 @@ test_503_of_one_holds_while_the_other_is_under_way(void **state)
 	assert_int_equal(f->done[0].count, 1);
 }
 
+static void
+test_refresh_that_hangs_is_sent_again_though_nobody_comes(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)begin(f, 0, false);
+	fake_time_run();
+	fake_time_pass(11000);
+	assert_int_equal(f->fu.started, 1);
+	fake_time_pass(2000);
+	assert_int_equal(f->fu.started, 2);
+	/* the first one has time to be slow */
+	fake_time_pass(10000);
+	assert_int_equal(f->fu.started, 2);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 2);
+	fake_upstream_answer(&f->fu, fake_upstream_first(&f->fu),
+	    &(struct upstream_answer){ .status = 200 });
+	fake_time_run();
+	assert_int_equal(f->done[0].count, 1);
+	assert_int_equal(f->done[0].error, 0);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 0);
+	/* and nothing goes on looking */
+	fake_time_pass(60000);
+	assert_true(fake_time_next() == UINT64_MAX);
+}
+
 /* --- a drill, another key --- */
 
 static void
@@ -1523,6 +1549,7 @@ main(void)
 		test(test_hanging_service_is_probed_every_15_seconds),
 		test(test_service_that_is_back_is_asked_more_and_more),
 		test(test_callers_do_not_keep_what_is_due_for_ever),
+		test(test_refresh_that_hangs_is_sent_again_though_nobody_comes),
 		test(test_caller_who_joins_what_hangs_has_it_sent_again),
 		test(test_drill_drops_what_lingers),
 		test(test_no_probe_comes_in_a_drill),
