@@ -68,7 +68,7 @@ def describe(job):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("-j", type=int,
-                        default=int(os.environ.get("QAPI_TEST_JOBS", "2")))
+                        default=int(os.environ.get("QAPI_TEST_JOBS", "4")))
     parser.add_argument("files", nargs="*")
     args = parser.parse_args()
     # `make distcheck` asks whether the tarball works, not for everything again

@@ -7,6 +7,8 @@ logs=$(mktemp -d "${TMPDIR:-/tmp}/qapi-agent-valgrind.XXXXXX") || exit 1
 trap 'rm -rf "$logs"' EXIT
 export logs
 export UNDER_VALGRIND=1
+# fewer steps of what goes on at random: it is memory that is looked at here
+export QAPI_TEST_OPS=5000
 
 # shellcheck disable=SC2016  # the inner shell expands it
 printf '%s\n' "$@" | xargs -P 2 -I{} sh -c '
