@@ -570,7 +570,9 @@ cache_install(struct cache *c, struct cache_entry *e, struct object *o,
 	}
 	cache_tell_fresh(c, e);
 	e->expired_reads = e->expired ? (uint8_t)reads : 0;
-	e->reread_boot_ms = cache_next_reread(c, !had, rnd, now);
+	/* a read for another reason changes nothing of when its turn comes */
+	if (!had || cache_wants_reread(c, e, now))
+		e->reread_boot_ms = cache_next_reread(c, !had, rnd, now);
 	cache_set_due(c, e, cache_next_ordinary(c, e, rnd, now));
 	cache_schedule_expiry(c, e, rnd, now);
 	if (ret_changed != NULL)

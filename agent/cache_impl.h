@@ -14,6 +14,8 @@
 struct cache {
 	struct cache_config cfg;
 	bool grouped;
+	uint32_t reread_place;	/* of the newest entry's first reread, in 2^-32
+				 * of the interval; 0: there was none */
 	struct hash_key hash_key;
 	struct slab entries;
 	uint32_t *buckets;	/* linear hashing: grows by one at a time */
@@ -86,7 +88,7 @@ uint64_t cache_next_restored(const struct cache *c,
     uint32_t rnd, const struct now *now);
 
 /* When it is read by its id next, whatever listings say. */
-uint64_t cache_next_reread(const struct cache *c, bool first, uint32_t rnd,
+uint64_t cache_next_reread(struct cache *c, bool first, uint32_t rnd,
     const struct now *now);
 
 #endif /* AGENT_CACHE_IMPL_H */

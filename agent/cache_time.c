@@ -10,6 +10,7 @@
 /* First wait for a newer value than one that has expired; then it doubles. */
 #define CACHE_EXPIRED_RETRY_MS 5000
 #define CACHE_EXPIRED_DOUBLINGS 16
+#define CACHE_GOLDEN 0x9e3779b9u		/* 2^32 by the golden ratio */
 /* Jitter of what has no phase: up to 1/8 earlier. */
 #define CACHE_JITTER_SHIFT 3
 /* Jitter of what has one: up to 1/16 of the interval earlier. */
@@ -383,16 +384,22 @@ cache_next_restored(const struct cache *c, const struct cache_entry *e,
 }
 
 uint64_t
-cache_next_reread(const struct cache *c, bool first, uint32_t rnd,
+cache_next_reread(struct cache *c, bool first, uint32_t rnd,
     const struct now *now)
 {
 	uint64_t interval = c->cfg.reread_interval_ms;
 
-	/* at first anywhere within it, so that rereads stay spread out */
-	return cache_after(now->boot_ms, first
-	    ? cache_part(interval, cache_mix(rnd))
-	    : cache_jittered(interval, CACHE_PHASE_JITTER_SHIFT,
-	    cache_mix(rnd)));
+	if (!first)
+		return cache_after(now->boot_ms, interval);
+	/*
+	 * At first anywhere within it, each as far as can be from those before
+	 * (steps of the golden ratio), so that rereads stay spread out evenly.
+	 */
+	if (c->reread_place == 0)
+		c->reread_place = cache_mix(rnd);
+	c->reread_place += CACHE_GOLDEN;
+	return cache_after(now->boot_ms, cache_part(interval,
+	    c->reread_place));
 }
 
 bool
