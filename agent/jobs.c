@@ -41,7 +41,6 @@ jobs_new(struct event_base *base, struct upstream *up,
 	js->hooks = *hooks;
 	js->max_in_flight = max_in_flight;
 	jobs_open_window(js);
-	jobs_open_window(js);
 	for (i = 0; i < JOB_LEVELS; i++)
 		TAILQ_INIT(&js->queued[i]);
 	TAILQ_INIT(&js->rest);
@@ -741,18 +740,11 @@ jobs_next(struct jobs *js, const struct now *now)
 	if (first == NULL || !JOB_IS_WAITED(first->waited))
 		return first;
 	due = jobs_first_below(js, JOB_PATIENT);
-	if (due == NULL) {
-		js->callers_in_a_row = 0;
-		return first;
-	}
-	if (js->callers_in_a_row >= JOBS_CALLERS_IN_A_ROW &&
+	if (due != NULL && js->callers_in_a_row >= JOBS_CALLERS_IN_A_ROW &&
 	    now->boot_ms - due->queued_boot_ms >= JOBS_DUE_PATIENCE_MS &&
 	    jobs_has_room(js, due->waited) && budget_wait_ms(&js->budget,
-	    job_share(due), now->boot_ms) == 0) {
-		js->callers_in_a_row = 0;
+	    job_share(due), now->boot_ms) == 0)
 		return due;
-	}
-	js->callers_in_a_row++;
 	return first;
 }
 
@@ -771,6 +763,8 @@ jobs_pump_closed(struct jobs *js, const struct now *now)
 			timer_set(js->pump, wait);
 			return;
 		}
+		js->callers_in_a_row = JOB_IS_WAITED(job->waited)
+		    ? js->callers_in_a_row + 1 : 0;
 		job_send(job, false, now);
 	}
 }

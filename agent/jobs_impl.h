@@ -75,7 +75,7 @@ struct jobs {
 	 * short of capacity no time to recover.
 	 */
 	unsigned int window;
-	unsigned int callers_in_a_row; /* sent while something was due */
+	unsigned int callers_in_a_row; /* sent last */
 	unsigned int flying[JOB_LEVELS]; /* under way, by what they were sent as */
 	unsigned int key;
 	uint64_t counter;
