@@ -202,6 +202,16 @@ size_t cache_entry_bytes(const struct cache_entry *e);
 enum cache_state cache_state(struct cache *c, struct cache_entry *e,
     const struct now *now);
 
+/*
+ * Milliseconds until its expiresAt, by the time that expiry is judged by: 0 if
+ * it has expired, UINT64_MAX if it never does.  e has an object.
+ */
+uint64_t cache_expires_ms(const struct cache *c, const struct cache_entry *e,
+    const struct now *now);
+/* Is that within refresh_lead, and the jitter of it?  Or has it expired? */
+bool cache_expires_soon(const struct cache *c, const struct cache_entry *e,
+    const struct now *now);
+
 /* Milliseconds since the service confirmed it. */
 uint64_t cache_age(const struct cache_entry *e, const struct now *now);
 

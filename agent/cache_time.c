@@ -186,6 +186,28 @@ cache_past_expiry(const struct cache *c, const struct object *o,
 	    o->expires_at <= cache_wall(c, now);
 }
 
+uint64_t
+cache_expires_ms(const struct cache *c, const struct cache_entry *e,
+    const struct now *now)
+{
+	int64_t wall_ms = cache_wall(c, now), at = e->object->expires_at;
+
+	if (at == MSG_NO_TIME)
+		return UINT64_MAX;
+	return e->expired || at <= wall_ms ? 0
+	    : (uint64_t)at - (uint64_t)wall_ms;
+}
+
+bool
+cache_expires_soon(const struct cache *c, const struct cache_entry *e,
+    const struct now *now)
+{
+	uint64_t lead = c->cfg.refresh_lead_ms;
+
+	return cache_expires_ms(c, e, now) <=
+	    lead + (lead >> CACHE_JITTER_SHIFT);
+}
+
 void
 cache_expire(struct cache *c, struct cache_entry *e, const struct now *now)
 {

@@ -168,18 +168,12 @@ drill_left_ms(const struct drill *d, const struct now *now)
 /* --- what is cached at the beginning --- */
 
 static uint8_t
-drill_limit(const struct object *o, uint64_t usable_ms,
-    const struct now *now)
+drill_limit(const struct fetch_standing *st)
 {
-	uint64_t left;
-
-	if (usable_ms == UINT64_MAX)
+	if (st->usable_ms == UINT64_MAX)
 		return 0;
-	if (o->expires_at == MSG_NO_TIME)
-		return MSG_LIMIT_MAX_STALE;
-	left = o->expires_at > now->wall_ms
-	    ? (uint64_t)o->expires_at - (uint64_t)now->wall_ms : 0;
-	return left <= usable_ms ? MSG_LIMIT_EXPIRES : MSG_LIMIT_MAX_STALE;
+	return st->expires_ms <= st->usable_ms ? MSG_LIMIT_EXPIRES
+	    : MSG_LIMIT_MAX_STALE;
 }
 
 /* Twice the room; false for no memory. */
@@ -238,7 +232,7 @@ drill_note_value(void *arg, struct cache_entry *e)
 		.usable_ms = st.usable_ms, .text = d->texts_len,
 		.id_len = (uint16_t)id.len, .name_len = (uint16_t)name.len,
 		.kind = (uint8_t)e->kind,
-		.limit = drill_limit(e->object, st.usable_ms, walk->now),
+		.limit = drill_limit(&st),
 	};
 	memcpy(d->texts + d->texts_len, id.p, id.len);
 	memcpy(d->texts + d->texts_len + id.len, name.p, name.len);

@@ -85,8 +85,7 @@ fetch_new(struct event_base *base, struct upstream *up,
 	clock_read(&now);
 	f->can_judge = cache_can_judge(f->cache, &now);
 	cache_set_watcher(f->cache, fetch_event, f);
-	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms,
-	    cfg->cache.refresh_lead_ms);
+	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms);
 	return f;
 }
 
@@ -133,8 +132,7 @@ fetch_configure(struct fetch *f, const struct fetch_config *cfg)
 	f->cfg = *cfg;
 	fetch_move_grace(f, grace_ms, &now);
 	cache_configure(f->cache, &cfg->cache);
-	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms,
-	    cfg->cache.refresh_lead_ms);
+	revalidate_configure(f->revalidate, cfg->cache.refresh_interval_ms);
 	jobs_set_max_in_flight(f->jobs, cfg->max_in_flight);
 	cache_retime(f->cache, (uint64_t)hash_random() << 32 | hash_random(),
 	    &now);
@@ -260,12 +258,10 @@ fetch_is_expiring(const struct fetch *f, const struct cache_entry *e)
 {
 	struct now now;
 
-	if (e->object == NULL || e->object->expires_at == MSG_NO_TIME)
+	if (e->object == NULL)
 		return false;
 	clock_read(&now);
-	return e->object->expires_at <= now.wall_ms ||
-	    (uint64_t)e->object->expires_at - (uint64_t)now.wall_ms <=
-	    f->cfg.cache.refresh_lead_ms + f->cfg.cache.refresh_lead_ms / 8;
+	return cache_expires_soon(f->cache, e, &now);
 }
 
 static enum job_waited

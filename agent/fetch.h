@@ -162,6 +162,7 @@ struct fetch_standing {
 	enum cache_state state;
 	uint64_t age_ms;	/* where there is an object */
 	uint64_t next_refresh_ms; /* from now; UINT64_MAX: none is planned */
+	uint64_t expires_ms;	/* as cache_expires_ms(); where there is one */
 	uint64_t usable_ms;	/* from now, until neither max-stale nor
 				 * expiresAt lets it be served, should the
 				 * service stay away; UINT64_MAX: no end */

@@ -256,18 +256,14 @@ fetch_stand_times(struct fetch *f, const struct now *now,
     struct fetch_standing *st)
 {
 	const struct cache_entry *e = st->entry;
-	uint64_t left, due_boot_ms = cache_due_boot_ms(f->cache, e);
+	uint64_t due_boot_ms = cache_due_boot_ms(f->cache, e);
 
 	st->age_ms = cache_age(e, now);
 	st->usable_ms = f->cfg.cache.max_stale_ms > st->age_ms
 	    ? f->cfg.cache.max_stale_ms - st->age_ms : 0;
-	if (e->object->expires_at != MSG_NO_TIME) {
-		left = e->object->expires_at > now->wall_ms
-		    ? (uint64_t)e->object->expires_at - (uint64_t)now->wall_ms
-		    : 0;
-		if (left < st->usable_ms)
-			st->usable_ms = left;
-	}
+	st->expires_ms = cache_expires_ms(f->cache, e, now);
+	if (st->expires_ms < st->usable_ms)
+		st->usable_ms = st->expires_ms;
 	if (e->job != NULL || e->parked)
 		st->next_refresh_ms = 0;
 	else if (due_boot_ms != UINT64_MAX)

@@ -101,11 +101,8 @@ metrics_walk(void *arg, struct cache_entry *e)
 	age = cache_age(e, v->now);
 	if (e->version == 0 && age > w->oldest_ms)
 		w->oldest_ms = age;
-	if (e->object->expires_at == MSG_NO_TIME ||
-	    e->object->expires_at <= v->now->wall_ms)
-		return true;
-	left = (uint64_t)e->object->expires_at - (uint64_t)v->now->wall_ms;
-	if (left < w->next_expiry_ms)
+	left = cache_expires_ms(fetch_cache(v->s->env->fetch), e, v->now);
+	if (left > 0 && left < w->next_expiry_ms)
 		w->next_expiry_ms = left;
 	return true;
 }

@@ -7,7 +7,6 @@
 
 #include "err.h"
 #include "hash.h"
-#include "msg.h"
 #include "timers.h"
 
 /*
@@ -34,7 +33,6 @@ struct revalidate {
 	struct revalidate_hooks hooks;
 	struct timer *sweep;
 	uint64_t interval_ms;
-	uint64_t lead_ms;
 	enum revalidate_use use;
 	uint64_t unused_until_boot_ms;	/* while not REVALIDATE_USABLE */
 	uint64_t pages;		/* of the listing; 0: not known */
@@ -81,11 +79,9 @@ revalidate_free(struct revalidate *r)
 }
 
 void
-revalidate_configure(struct revalidate *r, uint64_t refresh_interval_ms,
-    uint64_t refresh_lead_ms)
+revalidate_configure(struct revalidate *r, uint64_t refresh_interval_ms)
 {
 	r->interval_ms = refresh_interval_ms;
-	r->lead_ms = refresh_lead_ms;
 }
 
 /* --- which way --- */
@@ -119,19 +115,6 @@ revalidate_group(struct revalidate *r)
 	    (r->pages <= 1 || revalidate_pays(r)));
 }
 
-/* Is it to expire soon, or has it?  Then it is not left to many pages. */
-static bool
-revalidate_is_urgent(const struct revalidate *r, const struct cache_entry *e,
-    const struct now *now)
-{
-	const struct object *o = e->object;
-
-	if (r->pages <= 1 || o->expires_at == MSG_NO_TIME)
-		return false;
-	return o->expires_at <= now->wall_ms || (uint64_t)o->expires_at -
-	    (uint64_t)now->wall_ms <= r->lead_ms + r->lead_ms / 8;
-}
-
 static bool
 revalidate_can(struct revalidate *r, const struct cache_entry *e,
     bool given_up, const struct now *now)
@@ -145,8 +128,9 @@ revalidate_can(struct revalidate *r, const struct cache_entry *e,
 		r->use = REVALIDATE_USABLE;
 		revalidate_group(r);
 	}
+	/* what expires soon is not left to many pages */
 	return r->use == REVALIDATE_USABLE && revalidate_pays(r) &&
-	    !revalidate_is_urgent(r, e, now);
+	    (r->pages <= 1 || !cache_expires_soon(r->cache, e, now));
 }
 
 bool

@@ -39,8 +39,8 @@ struct revalidate *revalidate_new(struct event_base *base,
     const struct revalidate_hooks *hooks);
 void revalidate_free(struct revalidate *r);
 
-void revalidate_configure(struct revalidate *r, uint64_t refresh_interval_ms,
-    uint64_t refresh_lead_ms);
+void revalidate_configure(struct revalidate *r,
+    uint64_t refresh_interval_ms);
 
 /*
  * e is due.  True: a listing was asked for, or is under way, and e is parked

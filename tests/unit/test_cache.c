@@ -1769,6 +1769,27 @@ test_hosts_that_start_together_ask_at_different_moments(void **state)
 }
 
 static void
+test_time_to_expiry_is_told_by_the_clock_that_judges_it(void **state)
+{
+	struct fixture *f = *state;
+	struct cache_entry *e = get(f, "s-1");
+
+	(void)install(f, e, 1, MSG_NO_TIME, 0);
+	assert_true(cache_expires_ms(f->c, e, &f->now) == UINT64_MAX);
+	assert_false(cache_expires_soon(f->c, e, &f->now));
+	(void)install(f, e, 2, f->now.wall_ms + 10 * (int64_t)LEAD, 0);
+	assert_int_equal(cache_expires_ms(f->c, e, &f->now), 10 * LEAD);
+	assert_false(cache_expires_soon(f->c, e, &f->now));
+	/* the service's clock is ahead of ours */
+	cache_set_wall_floor(f->c, f->now.wall_ms + 9 * (int64_t)LEAD,
+	    &f->now);
+	assert_int_equal(cache_expires_ms(f->c, e, &f->now), LEAD);
+	assert_true(cache_expires_soon(f->c, e, &f->now));
+	pass(f, LEAD);
+	assert_int_equal(cache_expires_ms(f->c, e, &f->now), 0);
+}
+
+static void
 test_rereads_are_spread_over_their_interval_and_stay_so(void **state)
 {
 	struct fixture *f = *state;
@@ -2274,6 +2295,7 @@ main(void)
 		test(test_next_phase_is_the_same_moment_of_each_interval),
 		test(test_phase_costs_no_refresh_more),
 		test(test_hosts_that_start_together_ask_at_different_moments),
+		test(test_time_to_expiry_is_told_by_the_clock_that_judges_it),
 		test(test_rereads_are_spread_over_their_interval_and_stay_so),
 		test(test_step_forward_and_back_misses_nobody),
 		test(test_service_clock_is_a_lower_bound),
