@@ -59,7 +59,8 @@ set_up(void **state)
 		.cache = {
 			.max_bytes = 8u << 20, .refresh_interval_ms = INTERVAL,
 			.refresh_lead_ms = MINUTE,
-			.reread_interval_ms = 365ull * DAY,
+			/* not by chance within a test */
+			.reread_interval_ms = 1000000ull * 365 * DAY,
 			.max_stale_ms = DAY, .negative_ttl_ms = 10000,
 			.idle_evict_ms = 30ull * DAY,
 		},
