@@ -24,6 +24,37 @@ enum upstream_op {
 	UPSTREAM_READ_KEY,	/* GET /keys/{id}/public?include=all or ?format= */
 	UPSTREAM_LIST_SECRETS,	/* GET /secrets?page=… includeInactive=true */
 	UPSTREAM_LIST_KEYS,	/* GET /keys?page=… */
+	UPSTREAM_RELAY,		/* anything else, as struct upstream_relay says */
+};
+
+/*
+ * A request that is handed on for somebody.  What it points to stays its
+ * owner's, and as it is, until the call has ended: it may be sent again.
+ */
+struct upstream_relay {
+	const char *method;	/* a token of RFC 9110, 9.1, upper case */
+	struct view target;	/* path and query as they are sent, checked by
+				 * endpoints_target(): below url, or below the
+				 * root of its host if from_root */
+	bool from_root;		/* /health, /version, /share links */
+	bool without_key;	/* POST /share/{token} */
+	/*
+	 * It must not arrive twice (upstream-api.md, 8): on a connection of its
+	 * own, since curl sends again by itself what a kept one lost.
+	 */
+	bool once;
+	bool has_body;
+	bool allow_csprng;	/* X-Allow-Csprng: true */
+	struct view body;	/* secret memory */
+	struct view content_type; /* empty: application/json */
+	struct view accept;	/* empty: application/json */
+};
+
+/* What came back, whatever its status. */
+struct upstream_reply {
+	struct object *body;	/* its value is the body; NULL: empty */
+	char content_type[128];	/* "": none */
+	char content_disposition[256];
 };
 
 /* Can the service have that for an id: 1 to 128 of [A-Za-z0-9_-]? */
@@ -42,6 +73,7 @@ struct upstream_request {
 				 * bounds it in any case */
 	const struct secmem *key; /* ask with this API key, not the one in
 				 * force; only until start returns */
+	const struct upstream_relay *relay; /* UPSTREAM_RELAY; not copied */
 };
 
 /* One row of a list.  Texts are owned by the page. */
@@ -95,6 +127,12 @@ struct upstream_answer {
 				 * refused by 127.0.0.1:9", "no `value` in it" */
 	struct object *object;	/* reads without error; ownership moves to cb */
 	struct upstream_page *page; /* lists without error; likewise */
+	/*
+	 * UPSTREAM_RELAY: there whenever status is, whatever error says of
+	 * it; body moves to cb.
+	 */
+	struct upstream_reply reply;
+	bool unsent;		/* nothing of the request can have arrived */
 };
 
 struct upstream_call;

@@ -500,6 +500,8 @@ make_url(const struct upstream_call *c, char *ret, size_t size)
 		n = snprintf(ret, size, "%s/keys?page=%u&pageSize=%u", url,
 		    r->page, r->page_size);
 		break;
+	case UPSTREAM_RELAY:
+		return ERR_UNSUPPORTED;
 	}
 	return n < 0 || (size_t)n >= size ? ERR_INTERNAL : 0;
 }

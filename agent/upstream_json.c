@@ -828,6 +828,8 @@ upstream_json_read(const struct upstream_request *req, struct view body,
 	case UPSTREAM_LIST_KEYS:
 		read_list(req, body, REF_KEY, answer);
 		break;
+	case UPSTREAM_RELAY: /* its body is handed on as it is */
+		break;
 	}
 }
 

@@ -30,7 +30,13 @@ enum frame_type {
 	FRAME_EXPLAIN = 0x0b,
 	FRAME_DRILL = 0x0c,
 	FRAME_METRICS = 0x0d,
-	/* 0x0e to 0x12 are kept for call, encrypt, decrypt, sign, verify */
+	FRAME_CALL = 0x0e,
+	FRAME_ENCRYPT = 0x0f,
+	FRAME_DECRYPT = 0x10,
+	FRAME_SIGN = 0x11,
+	FRAME_VERIFY = 0x12,
+	FRAME_STREAM_OPEN = 0x13,
+	FRAME_STREAM_DATA = 0x14,
 
 	FRAME_FROM_AGENT = 0x80,
 	FRAME_AGENT_HELLO = 0x80,
@@ -43,6 +49,9 @@ enum frame_type {
 	FRAME_EXPLAINED = 0x87,
 	FRAME_DRILLED = 0x88,
 	FRAME_METRICS_TEXT = 0x89,
+	FRAME_CALLED = 0x8a,
+	FRAME_VERIFIED = 0x8b,
+	FRAME_STREAM_BYTES = 0x8c,
 };
 
 struct frame {
