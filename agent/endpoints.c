@@ -45,7 +45,7 @@ static const char base[] = "/api/v1/";
 
 /*
  * The first that fits counts: where a literal and a parameter both fit, the
- * literal stands first.  What is not said to be safe to repeat (upstream-api.md,
+ * literal stands first.  What is not said to be safe to repeat (upstream-api,
  * 8) is sent once, PATCH and most of PUT too: sent again late, they would undo
  * what somebody else wrote meanwhile.
  */
