@@ -10,26 +10,31 @@
 #include "msg_call.h"
 #include "text.h"
 
-static_assert(ENVELOPE_HEADER_MAX == MSG_ENVELOPE_MAX,
-    "a header of an envelope does not fit STREAM_OPEN");
-static_assert(ENVELOPE_PREFIX + 2 + 2 + 4 + ENVELOPE_STREAM_LEN + 8 + 3 * 2 +
+static_assert(ENVELOPE_PREFIX_LEN + 2 + 4 + ENVELOPE_STREAM_LEN + 8 + 3 * 2 +
     MSG_ID_MAX + ENVELOPE_ALGORITHM_MAX + ENVELOPE_WRAPPED_MAX <=
-    ENVELOPE_HEADER_MAX, "ENVELOPE_WRAPPED_MAX is too large");
+    MSG_ENVELOPE_MAX, "ENVELOPE_WRAPPED_MAX is too large");
+
+#define NAME_LEN (ENVELOPE_MAGIC_LEN - 1)	/* the magic without version */
 
 int
 envelope_header_len(const void *p, size_t len, size_t *ret_len)
 {
-	size_t n = len < ENVELOPE_MAGIC_LEN ? len : ENVELOPE_MAGIC_LEN;
-	uint32_t told;
+	const uint8_t *bytes = p;
+	size_t n = len < NAME_LEN ? len : NAME_LEN;
+	uint32_t header;
 
-	if (n > 0 && memcmp(p, ENVELOPE_MAGIC, n) != 0)
+	if (n > 0 && memcmp(bytes, ENVELOPE_MAGIC, n) != 0)
 		return ERR_BAD_REQUEST;
-	if (len < ENVELOPE_PREFIX)
+	if (len < ENVELOPE_MAGIC_LEN)
 		return ERR_AGAIN;
-	told = be_get_u32((const uint8_t *)p + ENVELOPE_MAGIC_LEN);
-	if (told < ENVELOPE_PREFIX || told > ENVELOPE_HEADER_MAX)
+	if (memcmp(bytes, ENVELOPE_MAGIC, ENVELOPE_MAGIC_LEN) != 0)
+		return ERR_UNSUPPORTED;
+	if (len < ENVELOPE_PREFIX_LEN)
+		return ERR_AGAIN;
+	header = be_get_u32(bytes + ENVELOPE_MAGIC_LEN);
+	if (header < ENVELOPE_PREFIX_LEN || header > MSG_ENVELOPE_MAX)
 		return ERR_BAD_REQUEST;
-	*ret_len = told;
+	*ret_len = header;
 	return 0;
 }
 
@@ -49,7 +54,6 @@ envelope_encode(struct wr *wr, const struct envelope *e)
 
 	wr_bytes(wr, ENVELOPE_MAGIC, ENVELOPE_MAGIC_LEN);
 	wr_u32(wr, 0);
-	wr_u16(wr, ENVELOPE_VERSION);
 	wr_u16(wr, e->cipher);
 	wr_u32(wr, e->chunk_len);
 	if (e->stream.len != ENVELOPE_STREAM_LEN || e->key_id.len == 0 ||
@@ -79,15 +83,15 @@ envelope_decode(struct view header, struct envelope *ret)
 {
 	struct rd rd;
 	size_t len;
+	int r;
 
-	if (envelope_header_len(header.p, header.len, &len) != 0 ||
-	    len != header.len)
+	r = envelope_header_len(header.p, header.len, &len);
+	if (r == ERR_UNSUPPORTED)
+		return r;
+	if (r != 0 || len != header.len)
 		return ERR_BAD_REQUEST;
 	rd_init(&rd, header.p, header.len);
-	(void)rd_bytes(&rd, ENVELOPE_PREFIX);
-	/* what follows is of this version: look no further into another's */
-	if (rd_u16(&rd) != ENVELOPE_VERSION)
-		return rd.failed ? ERR_BAD_REQUEST : ERR_UNSUPPORTED;
+	(void)rd_bytes(&rd, ENVELOPE_PREFIX_LEN);
 	ret->cipher = rd_u16(&rd);
 	ret->chunk_len = rd_u32(&rd);
 	ret->stream = rd_bytes(&rd, ENVELOPE_STREAM_LEN);

@@ -1,6 +1,7 @@
 /*
- * The header of an envelope: what a stream that was sealed begins with, and
- * all that is needed to open it but the key (docs/envelope.md).
+ * The header of an envelope (docs/envelope.md): how one is told from the
+ * service's own payload, where its header ends, and what is in it.  What
+ * follows it is the agent's affair.
  */
 #ifndef PROTO_ENVELOPE_H
 #define PROTO_ENVELOPE_H
@@ -10,13 +11,24 @@
 
 #include "buf.h"
 
-/* No text begins so, and whoever changes ends of lines breaks it. */
-#define ENVELOPE_MAGIC "\x89QENV\r\n\x1a"
+/*
+ * No payload of the service begins so: those are base64.  The last byte is the
+ * version of the format.
+ */
+#define ENVELOPE_MAGIC "QAPIENV\x01"
 #define ENVELOPE_MAGIC_LEN 8
-/* So much of an envelope tells how long its header is. */
-#define ENVELOPE_PREFIX 12
-#define ENVELOPE_HEADER_MAX 8192u	/* MSG_ENVELOPE_MAX */
-#define ENVELOPE_VERSION 1
+/* Magic, then the length of the whole header, these 12 bytes too, as u32. */
+#define ENVELOPE_PREFIX_LEN 12
+
+/*
+ * The length of the header that p begins with.
+ * Returns 0; ERR_AGAIN if len bytes are a beginning, but too few to tell;
+ * ERR_UNSUPPORTED for an envelope of another version; ERR_BAD_REQUEST for what
+ * is no envelope, or has a header over MSG_ENVELOPE_MAX bytes or under
+ * ENVELOPE_PREFIX_LEN.
+ */
+int envelope_header_len(const void *p, size_t len, size_t *ret_len);
+
 #define ENVELOPE_STREAM_LEN 24		/* secretstream's own header */
 #define ENVELOPE_ALGORITHM_MAX 64
 #define ENVELOPE_WRAPPED_MAX 7900u
@@ -35,20 +47,13 @@ struct envelope {
 	struct view wrapped;	/* the data key, as the service gave it */
 };
 
-/*
- * Where does the header end that begins at p[0..len)?  ret_len: its length,
- * ENVELOPE_PREFIX to ENVELOPE_HEADER_MAX.
- * Returns 0; ERR_AGAIN if less than ENVELOPE_PREFIX bytes are there, and those
- * may be the beginning of one; ERR_BAD_REQUEST: that is no envelope.
- */
-int envelope_header_len(const void *p, size_t len, size_t *ret_len);
-
 /* Append a header to wr; a part over its limit latches it. */
 void envelope_encode(struct wr *wr, const struct envelope *e);
 
 /*
  * header: all of it and nothing else; views point into it.  Returns 0,
- * ERR_BAD_REQUEST, or ERR_UNSUPPORTED for a version or a cipher of later.
+ * ERR_BAD_REQUEST, or ERR_UNSUPPORTED for a version, a cipher or a length of
+ * chunks of later.
  */
 int envelope_decode(struct view header, struct envelope *ret);
 

@@ -404,7 +404,7 @@ try_envelope(struct view header)
 
 	if (envelope_decode(header, &a) != 0)
 		return;
-	wr_init(&wr, out, ENVELOPE_HEADER_MAX);
+	wr_init(&wr, out, MSG_ENVELOPE_MAX);
 	envelope_encode(&wr, &a);
 	FUZZ_ASSERT(!wr.failed);
 	again = (struct view){ wr.p, wr.len };

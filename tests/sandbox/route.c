@@ -13,6 +13,7 @@ static const struct {
     {ROUTE_BASE, system_routes},
     {ROUTE_BASE, secrets_routes},
     {ROUTE_BASE, keys_routes},
+    {ROUTE_BASE, audit_routes},
     {"", system_root_routes},
     {ROUTE_CONTROLS, controls_routes},
 };

@@ -1,6 +1,7 @@
 #include "tenant.h"
 
 #include "api_keys.h"
+#include "audit.h"
 #include "key.h"
 #include "mem.h"
 #include "secret.h"
@@ -15,6 +16,7 @@ tenant_new(void)
 	struct tenant *t = mem_zero(sizeof(*t));
 
 	t->api_keys = api_keys_new();
+	t->audit = audit_new();
 	t->secrets = store_new(&secret_kind);
 	t->keys = store_new(&key_kind);
 	t->seed = json_object();
@@ -27,6 +29,7 @@ tenant_free(struct tenant *t)
 	if (t == NULL)
 		return;
 	api_keys_free(t->api_keys);
+	audit_free(t->audit);
 	store_free(t->secrets);
 	store_free(t->keys);
 	json_decref(t->seed);

@@ -8,10 +8,12 @@
 #include <jansson.h>
 
 struct api_keys;
+struct audit;
 struct store;
 
 struct tenant {
 	struct api_keys *api_keys;
+	struct audit *audit;
 	struct store *secrets; /* of struct secret */
 	struct store *keys;    /* of struct key */
 	json_t *seed; /* members of the seed that nothing has used yet */

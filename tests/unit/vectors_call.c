@@ -203,7 +203,7 @@ encode_stream_seal(struct wr *wr)
 	msg_stream_open_encode(wr, 21, &m);
 }
 
-static const uint8_t header[] = "\x89QENV\r\n\x1a\0\0\0\x0c";
+static const uint8_t header[] = "QAPIENV\x01\0\0\0\x0c";
 
 static void
 check_stream_open(const struct frame *f)
