@@ -5,6 +5,7 @@
 #include "mem.h"
 #include "tenant.h"
 #include "timefmt.h"
+#include "usage.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -152,6 +153,7 @@ call_run(struct call *c)
 			c->match.route->handler(c);
 		break;
 	}
+	usage_count(c);
 	tell_rate(c);
 	c->path = NULL;
 	free(path);
