@@ -9,6 +9,13 @@
 #include "tenant.h"
 #include "thing.h"
 
+static void
+audited(struct call *c, const struct item *it)
+{
+	audit_resource(c, "Application", it->field[APPLICATION_ID],
+	    it->field[APPLICATION_DISPLAY_NAME]);
+}
+
 /* The application that the path names; NULL: answered. */
 static struct item *
 find(struct call *c)
@@ -18,6 +25,8 @@ find(struct call *c)
 
 	if (it == NULL)
 		call_not_found(c, "application");
+	else
+		audited(c, it);
 	return it;
 }
 
@@ -69,6 +78,7 @@ applications_create(struct call *c)
 	if (it->field[APPLICATION_ENVIRONMENT] == NULL)
 		store_set_new(st, it, APPLICATION_ENVIRONMENT,
 		    json_string("Development"));
+	audited(c, it);
 	v = json_pack("{s:o}", "application", application_object(it));
 	if (application_is_confidential(it))
 		json_object_set_new(v, "clientSecret", new_secret());

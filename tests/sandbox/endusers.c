@@ -26,6 +26,13 @@ has_application(struct call *c)
 	return false;
 }
 
+static void
+audited(struct call *c, const struct item *it)
+{
+	audit_resource(
+	    c, "EndUser", it->field[ENDUSER_ID], it->field[ENDUSER_EMAIL]);
+}
+
 /* …/applications/{appId}/end-users/{userId}; NULL: answered. */
 static struct item *
 find_in_application(struct call *c)
@@ -37,8 +44,10 @@ find_in_application(struct call *c)
 		return NULL;
 	it = store_find(c->tenant->endusers->identity, c->match.param[1]);
 	app = it == NULL ? NULL : item_text(it, ENDUSER_APPLICATION_ID);
-	if (app != NULL && strcmp(app, c->match.param[0]) == 0)
+	if (app != NULL && strcmp(app, c->match.param[0]) == 0) {
+		audited(c, it);
 		return it;
+	}
 	call_not_found(c, "end-user");
 	return NULL;
 }
@@ -52,6 +61,8 @@ find(struct call *c)
 
 	if (it == NULL)
 		call_not_found(c, "end-user");
+	else
+		audited(c, it);
 	return it;
 }
 
@@ -261,6 +272,7 @@ create(struct call *c, json_t *application)
 	}
 	it = enduser_add(u, email, application);
 	thing_set(u->identity, it, enduser_rules, RULE_CREATE, c->json);
+	audited(c, it);
 	assign_first(c, item_text(it, ENDUSER_ID), app);
 	call_json(c, 201, enduser_object(c->tenant, it));
 }
@@ -412,6 +424,10 @@ temporary_password(struct call *c)
 static void
 delete_user(struct call *c, const char *id, const char *application)
 {
+	const struct item *it = store_find(c->tenant->endusers->identity, id);
+
+	if (it != NULL)
+		audited(c, it);
 	switch (enduser_delete(c->tenant->endusers, id, application)) {
 	case ENDUSER_DELETED:
 		call_empty(c, 204);

@@ -9,6 +9,13 @@
 #include "tenant.h"
 #include "thing.h"
 
+static void
+audited(struct call *c, const struct item *it)
+{
+	audit_resource(
+	    c, "Role", it->field[ROLE_ID], it->field[ROLE_NAME]);
+}
+
 /* The role that the path names; NULL: answered. */
 static struct item *
 find(struct call *c)
@@ -17,6 +24,8 @@ find(struct call *c)
 
 	if (it == NULL)
 		call_not_found(c, "role");
+	else
+		audited(c, it);
 	return it;
 }
 
@@ -84,6 +93,7 @@ roles_create(struct call *c)
 	it = thing_new(&role_kind, NULL, json_object_get(c->json, "name"));
 	store_add(st, it);
 	thing_set(st, it, role_rules, RULE_CREATE, c->json);
+	audited(c, it);
 	call_json(c, 201, role_object(c->tenant, it));
 }
 

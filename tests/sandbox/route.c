@@ -11,6 +11,7 @@ static const struct {
 	const struct route *routes;
 } lists[] = {
     {ROUTE_BASE, applications_routes},
+    {ROUTE_BASE, audit_routes},
     {ROUTE_BASE, billing_routes},
     {ROUTE_BASE, endusers_routes},
     {ROUTE_BASE, keys_routes},

@@ -64,6 +64,7 @@ json_t *route_list(void);
 
 /* The lists that route.c puts together. */
 extern const struct route applications_routes[];
+extern const struct route audit_routes[];
 extern const struct route billing_routes[];
 extern const struct route controls_routes[];
 extern const struct route endusers_routes[];

@@ -3,6 +3,7 @@
 #include "api_keys.h"
 #include "application.h"
 #include "apply.h"
+#include "audit.h"
 #include "enduser.h"
 #include "json_util.h"
 #include "key.h"
@@ -40,6 +41,12 @@ static bool
 seed_key(struct tenant *t, json_t *obj, struct apply_problem *ret_problem)
 {
 	return key_seed(t->keys, obj, ret_problem);
+}
+
+static bool
+seed_audit(struct tenant *t, json_t *obj, struct apply_problem *ret_problem)
+{
+	return audit_seed(t->audit, obj, ret_problem);
 }
 
 static bool
@@ -99,8 +106,8 @@ static const struct {
     {"logStreams", NULL},
     {"riskAcceptances", NULL},
     {"compliance", NULL},
-    {"audit", NULL},
-    {"auditLogs", NULL},
+    {"audit", seed_audit},
+    {"auditLogs", seed_audit},
     {"subscription", NULL},
     {"usage", NULL},
     {"settings", NULL},

@@ -206,6 +206,7 @@ share_create(struct call *c)
 	it = thing_new(&share_kind, NULL, NULL);
 	set_all(c, it, json_string_value(token), hours, max);
 	store_add(c->tenant->shares, it);
+	audit_resource(c, "ShareLink", it->field[SHARE_ID], NULL);
 	call_json(c, 201,
 	    json_pack("{s:O, s:o, s:O, s:O, s:o, s:b, s:O}", "id",
 		it->field[SHARE_ID], "token", token, "secretId", secret_id,
@@ -329,11 +330,18 @@ share_open(struct call *c)
 {
 	struct tenant *t;
 	struct item *it;
-	json_t *count;
+	json_t *count, *nobody;
 
 	if (!call_body(c, true))
 		return;
 	it = find_token(c, &t);
+	/* The path holds the token, which is not to be kept anywhere. */
+	nobody = json_string(AUDIT_NO_ID);
+	audit_resource(
+	    c, "ShareLink", it == NULL ? nobody : it->field[SHARE_ID], NULL);
+	json_decref(nobody);
+	if (it != NULL)
+		c->tenant = t;
 	if (!may_open(c, t, it))
 		return;
 	count = json_integer(

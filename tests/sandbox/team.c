@@ -36,6 +36,7 @@ team_invite(struct call *c)
 	}
 	email = json_object_get(c->json, "email");
 	id = thing_random("inv_", 24);
+	audit_resource(c, "Invitation", id, email);
 	mail_queue(server_mail(c->server), json_string_value(email),
 	    json_string_value(id));
 	call_json(c, 201,

@@ -2,6 +2,7 @@
 
 #include "api_keys.h"
 #include "application.h"
+#include "audit.h"
 #include "enduser.h"
 #include "key.h"
 #include "mem.h"
@@ -22,6 +23,7 @@ tenant_new(void)
 	t->api_keys = api_keys_new();
 	t->applications = store_new(&application_kind);
 	t->endusers = endusers_new();
+	t->audit = audit_new();
 	t->keys = store_new(&key_kind);
 	t->roles = store_new(&role_kind);
 	t->secrets = store_new(&secret_kind);
@@ -39,6 +41,7 @@ tenant_free(struct tenant *t)
 	api_keys_free(t->api_keys);
 	store_free(t->applications);
 	endusers_free(t->endusers);
+	audit_free(t->audit);
 	store_free(t->keys);
 	store_free(t->roles);
 	store_free(t->secrets);

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 struct api_keys;
+struct audit;
 struct endusers;
 struct store;
 struct usage;
@@ -15,6 +16,7 @@ struct usage;
 struct tenant {
 	struct api_keys *api_keys;
 	struct store *applications;
+	struct audit *audit;
 	struct endusers *endusers;
 	struct store *keys; /* of struct key */
 	struct store *roles;
