@@ -237,10 +237,7 @@ names_consider(struct names_pick *p, const char *id, const char *name,
 	struct names_found *f = &p->found;
 	struct view v = names_view(id);
 
-	if (f->id.len == v.len && f->id.len > 0 &&
-	    memcmp(f->id.p, v.p, v.len) == 0) {
-		p->active |= active; /* the same, as it was written since */
-	} else if (f->id.len == 0 || (active && !p->active)) {
+	if (f->id.len == 0 || (active && !p->active)) {
 		*f = (struct names_found){ .id = v, .name = names_view(name) };
 		p->active = active;
 	} else if (active == p->active) {

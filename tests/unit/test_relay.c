@@ -1288,6 +1288,52 @@ test_names_not_there_cost_less_the_longer_the_list(void **state)
 	assert_int_equal(f->fu.lists, 4);
 }
 
+/* What was written says no more than the service does later. */
+static void
+test_next_listing_is_the_word_again(void **state)
+{
+	struct fixture *f = *state;
+
+	check_value(f, SECRET("db/prod"), "one");
+	fake_upstream_add(&f->fu, REF_SECRET, UUID_2, "web", "two");
+	write_as(f, "POST", "/secrets", "/secrets", "", 201, "{\"id\":\""
+	    UUID_2 "\",\"name\":\"web\"}");
+	check_value(f, SECRET("web"), "two");
+	/* somebody else gives the name to another */
+	f->fu.things[1].name = "old-web";
+	f->fu.things[1].version++;
+	fake_upstream_add(&f->fu, REF_SECRET, "s-3", "web", "three");
+	(void)list(f, false);
+	check_value(f, SECRET("web"), "three");
+	check_value(f, SECRET("old-web"), "two");
+}
+
+/* More than can be remembered: then the service is asked. */
+static void
+test_many_writes(void **state)
+{
+	static char names[280][8];
+	struct fixture *f = *state;
+	char answer[80];
+	unsigned int n;
+
+	check_value(f, SECRET("db/prod"), "one");
+	for (n = 0; n < 280; n++) {
+		(void)snprintf(names[n], sizeof(names[n]), "u-%u", n);
+		fake_upstream_add(&f->fu, REF_SECRET, names[n], names[n], "v");
+		(void)snprintf(answer, sizeof(answer),
+		    "{\"id\":\"u-%u\",\"name\":\"u-%u\"}", n, n);
+		write_as(f, "POST", "/secrets", "/secrets", "", 201, answer);
+	}
+	check_value(f, SECRET("u-0"), "v");
+	check_value(f, SECRET("u-255"), "v");
+	assert_int_equal(f->fu.lists, 1);
+	check_value(f, SECRET("u-279"), "v");
+	assert_int_equal(f->fu.lists, 3);
+	check_value(f, SECRET("u-278"), "v");
+	assert_int_equal(f->fu.lists, 3);
+}
+
 /* --- keys --- */
 
 #define PUBLIC(text) "qapi://keys/" text "/public"
@@ -1422,6 +1468,8 @@ main(void)
 		TEST(test_list_shows_what_was_written),
 		TEST(test_listing_ends_though_writes_do_not),
 		TEST(test_names_not_there_cost_less_the_longer_the_list),
+		TEST(test_next_listing_is_the_word_again),
+		TEST(test_many_writes),
 		TEST(test_rotated_key_is_followed),
 		TEST(test_another_default_drops_all_keys),
 		TEST(test_endpoint_that_nobody_knows),
