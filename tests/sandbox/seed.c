@@ -1,10 +1,14 @@
 #include "seed.h"
 
 #include "api_keys.h"
+#include "application.h"
 #include "apply.h"
+#include "audit.h"
+#include "enduser.h"
 #include "json_util.h"
 #include "key.h"
 #include "mem.h"
+#include "role.h"
 #include "secret.h"
 #include "store.h"
 #include "suggest.h"
@@ -37,6 +41,12 @@ static bool
 seed_key(struct tenant *t, json_t *obj, struct apply_problem *ret_problem)
 {
 	return key_seed(t->keys, obj, ret_problem);
+}
+
+static bool
+seed_audit(struct tenant *t, json_t *obj, struct apply_problem *ret_problem)
+{
+	return audit_seed(t->audit, obj, ret_problem);
 }
 
 static bool
@@ -83,9 +93,9 @@ static const struct {
     {"secrets", seed_secret},
     {"keys", seed_key},
     {"apiKeys", seed_api_key},
-    {"applications", NULL},
-    {"endUsers", NULL},
-    {"roles", NULL},
+    {"applications", application_seed},
+    {"endUsers", enduser_seed},
+    {"roles", role_seed},
     {"invitations", NULL},
     {"sshCas", NULL},
     {"sshCertificates", NULL},
@@ -96,8 +106,8 @@ static const struct {
     {"logStreams", NULL},
     {"riskAcceptances", NULL},
     {"compliance", NULL},
-    {"audit", NULL},
-    {"auditLogs", NULL},
+    {"audit", seed_audit},
+    {"auditLogs", seed_audit},
     {"subscription", NULL},
     {"usage", NULL},
     {"settings", NULL},

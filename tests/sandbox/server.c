@@ -4,6 +4,7 @@
 #include "call.h"
 #include "deliver.h"
 #include "faults.h"
+#include "mail.h"
 #include "mem.h"
 #include "record.h"
 #include "tls.h"
@@ -37,6 +38,7 @@ struct server {
 	struct evhttp *http;
 	struct deliver *deliver;
 	struct faults *faults;
+	struct mail *mail;
 	struct record *record;
 	struct sockaddr_storage addr; /* bound to */
 	socklen_t addr_len;
@@ -109,6 +111,7 @@ run_call(struct server *s, struct evhttp_request *req, const char *method,
 {
 	struct evkeyvalq *headers = evhttp_request_get_input_headers(req);
 	struct evbuffer *in = evhttp_request_get_input_buffer(req);
+	struct evhttp_connection *conn = evhttp_request_get_connection(req);
 	struct call c = {
 	    .server = s,
 	    .tenant = s->tenant,
@@ -121,7 +124,15 @@ run_call(struct server *s, struct evhttp_request *req, const char *method,
 	    .body_len = evbuffer_get_length(in),
 	    .body = (const char *)evbuffer_pullup(in, -1),
 	};
+	uint16_t port;
 
+	if (conn != NULL) {
+		char *address = NULL;
+
+		evhttp_connection_get_peer(conn, &address, &port);
+		c.peer = address;
+	}
+	c.user_agent = evhttp_find_header(headers, "User-Agent");
 	call_run(&c);
 	*ret_answer = c.answer;
 	call_done(&c);
@@ -238,6 +249,7 @@ server_new(struct event_base *base, struct tenant *tenant,
 	s->tls = tls;
 	s->deliver = deliver_new(base);
 	s->faults = faults_new();
+	s->mail = mail_new(base);
 	s->record = record_new();
 	if (!start(s, addr, addr_len)) {
 		server_free(s);
@@ -255,6 +267,7 @@ server_free(struct server *s)
 	if (s->http != NULL)
 		evhttp_free(s->http);
 	faults_free(s->faults);
+	mail_free(s->mail);
 	record_free(s->record);
 	free(s);
 }
@@ -307,6 +320,12 @@ uint64_t
 server_accepted(const struct server *s)
 {
 	return s->accepted;
+}
+
+struct mail *
+server_mail(const struct server *s)
+{
+	return s->mail;
 }
 
 void

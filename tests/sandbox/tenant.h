@@ -8,12 +8,21 @@
 #include <jansson.h>
 
 struct api_keys;
+struct audit;
+struct endusers;
 struct store;
+struct usage;
 
 struct tenant {
 	struct api_keys *api_keys;
+	struct store *applications;
+	struct audit *audit;
+	struct endusers *endusers;
+	struct store *keys; /* of struct key */
+	struct store *roles;
 	struct store *secrets; /* of struct secret */
-	struct store *keys;    /* of struct key */
+	struct store *shares;
+	struct usage *usage;
 	json_t *seed; /* members of the seed that nothing has used yet */
 	char *name;   /* NULL: the first one */
 	struct tenant *next; /* of the others */
