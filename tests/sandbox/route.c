@@ -14,6 +14,10 @@ static const struct {
     {ROUTE_BASE, secrets_routes},
     {ROUTE_BASE, keys_routes},
     {ROUTE_BASE, audit_routes},
+    {ROUTE_BASE, crypt_routes},
+    {ROUTE_BASE, datakey_routes},
+    {ROUTE_BASE, qrng_routes},
+    {ROUTE_BASE, transit_routes},
     {"", system_root_routes},
     {ROUTE_CONTROLS, controls_routes},
 };

@@ -65,9 +65,13 @@ json_t *route_list(void);
 /* The lists that route.c puts together. */
 extern const struct route audit_routes[];
 extern const struct route controls_routes[];
+extern const struct route crypt_routes[];
+extern const struct route datakey_routes[];
 extern const struct route keys_routes[];
+extern const struct route qrng_routes[];
 extern const struct route secrets_routes[];
 extern const struct route system_routes[];
 extern const struct route system_root_routes[];
+extern const struct route transit_routes[];
 
 #endif

@@ -6,16 +6,24 @@
 #define SANDBOX_TENANT_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 struct api_keys;
 struct audit;
 struct store;
+
+/* Entropy drawn in a month; see qrng.c. */
+struct tenant_qrng {
+	int month;
+	int64_t used; /* bytes */
+};
 
 struct tenant {
 	struct api_keys *api_keys;
 	struct audit *audit;
 	struct store *secrets; /* of struct secret */
 	struct store *keys;    /* of struct key */
+	struct tenant_qrng qrng;
 	json_t *seed; /* members of the seed that nothing has used yet */
 	char *name;   /* NULL: the first one */
 	struct tenant *next; /* of the others */
