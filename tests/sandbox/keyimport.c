@@ -108,10 +108,10 @@ from_raw(const struct keymat_alg *alg, const unsigned char *p, size_t n,
 
 	switch (alg->family) {
 	case KEYMAT_PQ:
-		if (!public_only && n != alg->secret_len)
-			return from_seed(alg, p, n);
-		/* fall through */
 	case KEYMAT_OKP:
+		if (alg->family == KEYMAT_PQ && !public_only &&
+		    n != alg->secret_len)
+			return from_seed(alg, p, n);
 		return public_only ? EVP_PKEY_new_raw_public_key_ex(
 					 NULL, alg->group, NULL, p, n)
 				   : EVP_PKEY_new_raw_private_key_ex(
