@@ -10,16 +10,26 @@ static const struct {
 	const char *base;
 	const struct route *routes;
 } lists[] = {
-    {ROUTE_BASE, system_routes},
-    {ROUTE_BASE, secrets_routes},
-    {ROUTE_BASE, keys_routes},
+    {ROUTE_BASE, applications_routes},
     {ROUTE_BASE, audit_routes},
+    {ROUTE_BASE, billing_routes},
     {ROUTE_BASE, crypt_routes},
     {ROUTE_BASE, datakey_routes},
+    {ROUTE_BASE, endusers_routes},
+    {ROUTE_BASE, keys_routes},
     {ROUTE_BASE, qrng_routes},
+    {ROUTE_BASE, roles_routes},
+    {ROUTE_BASE, secrets_routes},
+    {ROUTE_BASE, settings_routes},
+    {ROUTE_BASE, share_routes},
+    {ROUTE_BASE, system_routes},
+    {ROUTE_BASE, team_routes},
     {ROUTE_BASE, transit_routes},
+    {ROUTE_BASE, usage_routes},
     {"", system_root_routes},
     {ROUTE_CONTROLS, controls_routes},
+    {ROUTE_CONTROLS, endusers_controls_routes},
+    {ROUTE_CONTROLS, team_controls_routes},
 };
 
 #define N_LISTS (sizeof(lists) / sizeof(*lists))
@@ -152,7 +162,7 @@ route_list(void)
 	json_t *all = json_array();
 
 	for (size_t i = 0; i < N_LISTS; i++) {
-		if (lists[i].routes == controls_routes)
+		if (strcmp(lists[i].base, ROUTE_CONTROLS) == 0)
 			continue;
 		for (const struct route *x = lists[i].routes; x->method != NULL;
 		     x++) {

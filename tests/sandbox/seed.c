@@ -1,11 +1,14 @@
 #include "seed.h"
 
 #include "api_keys.h"
+#include "application.h"
 #include "apply.h"
 #include "audit.h"
+#include "enduser.h"
 #include "json_util.h"
 #include "key.h"
 #include "mem.h"
+#include "role.h"
 #include "secret.h"
 #include "store.h"
 #include "suggest.h"
@@ -90,9 +93,9 @@ static const struct {
     {"secrets", seed_secret},
     {"keys", seed_key},
     {"apiKeys", seed_api_key},
-    {"applications", NULL},
-    {"endUsers", NULL},
-    {"roles", NULL},
+    {"applications", application_seed},
+    {"endUsers", enduser_seed},
+    {"roles", role_seed},
     {"invitations", NULL},
     {"sshCas", NULL},
     {"sshCertificates", NULL},

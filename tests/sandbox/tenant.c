@@ -1,11 +1,16 @@
 #include "tenant.h"
 
 #include "api_keys.h"
+#include "application.h"
 #include "audit.h"
+#include "enduser.h"
 #include "key.h"
 #include "mem.h"
+#include "role.h"
 #include "secret.h"
+#include "share.h"
 #include "store.h"
+#include "usage.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +21,14 @@ tenant_new(void)
 	struct tenant *t = mem_zero(sizeof(*t));
 
 	t->api_keys = api_keys_new();
+	t->applications = store_new(&application_kind);
+	t->endusers = endusers_new();
 	t->audit = audit_new();
-	t->secrets = store_new(&secret_kind);
 	t->keys = store_new(&key_kind);
+	t->roles = store_new(&role_kind);
+	t->secrets = store_new(&secret_kind);
+	t->shares = store_new(&share_kind);
+	t->usage = usage_new();
 	t->seed = json_object();
 	return t;
 }
@@ -29,9 +39,14 @@ tenant_free(struct tenant *t)
 	if (t == NULL)
 		return;
 	api_keys_free(t->api_keys);
+	store_free(t->applications);
+	endusers_free(t->endusers);
 	audit_free(t->audit);
-	store_free(t->secrets);
 	store_free(t->keys);
+	store_free(t->roles);
+	store_free(t->secrets);
+	store_free(t->shares);
+	usage_free(t->usage);
 	json_decref(t->seed);
 	tenant_free(t->next);
 	free(t->name);

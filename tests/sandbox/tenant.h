@@ -10,7 +10,9 @@
 
 struct api_keys;
 struct audit;
+struct endusers;
 struct store;
+struct usage;
 
 /* Entropy drawn in a month; see qrng.c. */
 struct tenant_qrng {
@@ -20,10 +22,15 @@ struct tenant_qrng {
 
 struct tenant {
 	struct api_keys *api_keys;
+	struct store *applications;
 	struct audit *audit;
-	struct store *secrets; /* of struct secret */
-	struct store *keys;    /* of struct key */
+	struct endusers *endusers;
+	struct store *keys; /* of struct key */
 	struct tenant_qrng qrng;
+	struct store *roles;
+	struct store *secrets; /* of struct secret */
+	struct store *shares;
+	struct usage *usage;
 	json_t *seed; /* members of the seed that nothing has used yet */
 	char *name;   /* NULL: the first one */
 	struct tenant *next; /* of the others */
