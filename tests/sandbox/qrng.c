@@ -8,12 +8,12 @@
 #include "mem.h"
 #include "tenant.h"
 #include "timefmt.h"
+#include "usage.h"
 
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #define MAX_BYTES 65536
 #define MB (1024.0 * 1024.0)
@@ -109,23 +109,6 @@ read_format(struct call *c)
 	return NULL;
 }
 
-/* Months since the year 0, and when the next one begins. */
-static int
-month(int64_t *ret_next_us)
-{
-	time_t now = (time_t)(timefmt_now_us() / 1000000);
-	struct tm tm = {0};
-	int m;
-
-	(void)gmtime_r(&now, &tm);
-	m = tm.tm_year * 12 + tm.tm_mon;
-	tm = (struct tm){.tm_year = (m + 1) / 12,
-	    .tm_mon = (m + 1) % 12,
-	    .tm_mday = 1};
-	*ret_next_us = (int64_t)timegm(&tm) * 1000000;
-	return m;
-}
-
 static double
 quota_mb(const struct call *c)
 {
@@ -140,16 +123,16 @@ static bool
 charge(struct call *c, int64_t n, double limit_mb)
 {
 	struct tenant_qrng *q = &c->tenant->qrng;
-	int64_t next_us, wait;
+	int64_t month_us = usage_month_us(), next_us, wait;
 	char *seconds;
-	int m = month(&next_us);
 
-	if (q->month != m)
-		*q = (struct tenant_qrng){.month = m};
+	if (q->month_us != month_us)
+		*q = (struct tenant_qrng){.month_us = month_us};
 	if ((double)(q->used + n) <= limit_mb * MB) {
 		q->used += n;
 		return true;
 	}
+	next_us = usage_next_month_us();
 	call_error(c, 429, "quota_exceeded",
 	    "The quota of entropy of this month is used up.",
 	    json_pack("{s:o}", "resetsAt", timefmt_json(next_us)));

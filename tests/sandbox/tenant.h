@@ -16,8 +16,8 @@ struct usage;
 
 /* Entropy drawn in a month; see qrng.c. */
 struct tenant_qrng {
-	int month;
-	int64_t used; /* bytes */
+	int64_t month_us; /* when it began, wall clock */
+	int64_t used;     /* bytes */
 };
 
 struct tenant {
