@@ -67,17 +67,21 @@ extern const struct route applications_routes[];
 extern const struct route audit_routes[];
 extern const struct route billing_routes[];
 extern const struct route controls_routes[];
-extern const struct route endusers_routes[];
+extern const struct route crypt_routes[];
+extern const struct route datakey_routes[];
 extern const struct route endusers_controls_routes[];
+extern const struct route endusers_routes[];
 extern const struct route keys_routes[];
+extern const struct route qrng_routes[];
 extern const struct route roles_routes[];
 extern const struct route secrets_routes[];
 extern const struct route settings_routes[];
 extern const struct route share_routes[];
-extern const struct route system_routes[];
 extern const struct route system_root_routes[];
-extern const struct route team_routes[];
+extern const struct route system_routes[];
 extern const struct route team_controls_routes[];
+extern const struct route team_routes[];
+extern const struct route transit_routes[];
 extern const struct route usage_routes[];
 
 #endif

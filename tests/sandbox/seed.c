@@ -108,6 +108,7 @@ static const struct {
     {"compliance", NULL},
     {"audit", seed_audit},
     {"auditLogs", seed_audit},
+    {"qrng", NULL},
     {"subscription", NULL},
     {"usage", NULL},
     {"settings", NULL},
