@@ -13,8 +13,16 @@ static const struct {
     {ROUTE_BASE, system_routes},
     {ROUTE_BASE, secrets_routes},
     {ROUTE_BASE, keys_routes},
+    {ROUTE_BASE, compliance_routes},
+    {ROUTE_BASE, groups_routes},
+    {ROUTE_BASE, insights_routes},
+    {ROUTE_BASE, logstreams_routes},
+    {ROUTE_BASE, pki_routes},
+    {ROUTE_BASE, ssh_routes},
     {"", system_root_routes},
     {ROUTE_CONTROLS, controls_routes},
+    {ROUTE_CONTROLS, pki_control_routes},
+    {ROUTE_CONTROLS, ssh_control_routes},
 };
 
 #define N_LISTS (sizeof(lists) / sizeof(*lists))
@@ -147,7 +155,7 @@ route_list(void)
 	json_t *all = json_array();
 
 	for (size_t i = 0; i < N_LISTS; i++) {
-		if (lists[i].routes == controls_routes)
+		if (strcmp(lists[i].base, ROUTE_CONTROLS) == 0)
 			continue;
 		for (const struct route *x = lists[i].routes; x->method != NULL;
 		     x++) {

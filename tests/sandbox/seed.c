@@ -2,10 +2,15 @@
 
 #include "api_keys.h"
 #include "apply.h"
+#include "compliance.h"
+#include "groups.h"
 #include "json_util.h"
 #include "key.h"
+#include "logstreams.h"
 #include "mem.h"
+#include "pki.h"
 #include "secret.h"
+#include "ssh.h"
 #include "store.h"
 #include "suggest.h"
 #include "tenant.h"
@@ -87,15 +92,15 @@ static const struct {
     {"endUsers", NULL},
     {"roles", NULL},
     {"invitations", NULL},
-    {"sshCas", NULL},
-    {"sshCertificates", NULL},
-    {"cas", NULL},
-    {"certificates", NULL},
+    {"sshCas", ssh_seed_ca},
+    {"sshCertificates", ssh_seed_certificate},
+    {"cas", pki_seed_ca},
+    {"certificates", pki_seed_certificate},
     {"shares", NULL},
-    {"resourceGroups", NULL},
-    {"logStreams", NULL},
-    {"riskAcceptances", NULL},
-    {"compliance", NULL},
+    {"resourceGroups", groups_seed},
+    {"logStreams", logstreams_seed},
+    {"riskAcceptances", compliance_seed_acceptance},
+    {"compliance", compliance_seed},
     {"audit", NULL},
     {"auditLogs", NULL},
     {"subscription", NULL},

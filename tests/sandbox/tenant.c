@@ -1,9 +1,14 @@
 #include "tenant.h"
 
 #include "api_keys.h"
+#include "compliance.h"
+#include "groups.h"
 #include "key.h"
+#include "logstreams.h"
 #include "mem.h"
+#include "pki.h"
 #include "secret.h"
+#include "ssh.h"
 #include "store.h"
 
 #include <stdlib.h>
@@ -15,6 +20,11 @@ tenant_new(void)
 	struct tenant *t = mem_zero(sizeof(*t));
 
 	t->api_keys = api_keys_new();
+	t->compliance = compliance_new();
+	t->groups = store_new(&groups_kind);
+	t->log_streams = store_new(&logstreams_kind);
+	t->pki = pki_new();
+	t->ssh = ssh_new();
 	t->secrets = store_new(&secret_kind);
 	t->keys = store_new(&key_kind);
 	t->seed = json_object();
@@ -27,6 +37,11 @@ tenant_free(struct tenant *t)
 	if (t == NULL)
 		return;
 	api_keys_free(t->api_keys);
+	compliance_free(t->compliance);
+	store_free(t->groups);
+	store_free(t->log_streams);
+	pki_free(t->pki);
+	ssh_free(t->ssh);
 	store_free(t->secrets);
 	store_free(t->keys);
 	json_decref(t->seed);

@@ -8,10 +8,18 @@
 #include <jansson.h>
 
 struct api_keys;
+struct compliance;
+struct pki;
+struct ssh;
 struct store;
 
 struct tenant {
 	struct api_keys *api_keys;
+	struct compliance *compliance;
+	struct store *groups;      /* as groups_kind */
+	struct store *log_streams; /* as logstreams_kind */
+	struct pki *pki;
+	struct ssh *ssh;
 	struct store *secrets; /* of struct secret */
 	struct store *keys;    /* of struct key */
 	json_t *seed; /* members of the seed that nothing has used yet */
