@@ -16,11 +16,11 @@
 #include <event2/event.h>
 
 #include "caller.h"
+#include "conn_frames.h"
 #include "err.h"
 #include "flood.h"
 #include "harden.h"
 #include "log.h"
-#include "msg.h"
 #include "peer.h"
 #include "secmem.h"
 #include "timers.h"
@@ -30,6 +30,7 @@
 /* What a connection keeps of it: a frame, and what came behind it. */
 #define CONN_INPUT_MAX (FRAME_REQUEST_MAX + FRAME_HEADER_LEN + CONN_INPUT)
 #define CONN_PARTIAL_MS 30000	/* PROTOCOL.md, section 2 */
+#define CONN_LINGER_MS 5000	/* for the last answer to be read */
 #define CONN_SWEEP_MS 5000
 /*
  * Of one user, before others are served.  Longer than the connections that are
@@ -38,9 +39,19 @@
 #define CONN_TURN_NS 4000000
 #define CONN_SHARED_MIN 64	/* fewer are not shared out */
 
+/* What it waits for, which it does not for ever. */
+enum conn_phase {
+	CONN_BUSY,		/* the service, or nothing */
+	CONN_PARTIAL,		/* the rest of a message */
+	CONN_QUIET,		/* the next one */
+	CONN_STALLED,		/* that its answers are read */
+	CONN_LINGERING,		/* that the last one is */
+};
+
 struct conn {
 	TAILQ_ENTRY(conn) link;
 	struct conns *cs;
+	const struct conn_kind *kind;
 	int fd;
 	bool reading;		/* the read event is added */
 	bool eof;		/* the peer sends no more */
@@ -48,13 +59,15 @@ struct conn {
 	bool dead;		/* on the list of those to free */
 	bool woken;		/* on the list of those to render */
 	TAILQ_ENTRY(conn) woken_link;
-	uint64_t partial_boot_ms; /* since a frame is incomplete; 0: none is */
+	enum conn_phase phase;
+	uint64_t phase_boot_ms;	/* since then */
 	struct event *ev_read;
 	struct event *ev_write;	/* made when first needed */
 	struct secbuf in;	/* input that could not be used yet */
 	struct out_backlog *backlog;
 	size_t counted;		/* of the two, in the caller's bytes */
 	struct session session;
+	uint64_t talk[];	/* what kind keeps of it */
 };
 
 TAILQ_HEAD(conn_list, conn);
@@ -153,6 +166,7 @@ conns_free_dead(struct conns *cs)
 
 	while ((c = TAILQ_FIRST(&cs->dead)) != NULL) {
 		TAILQ_REMOVE(&cs->dead, c, link);
+		c->kind->done(c->talk);
 		session_done(&c->session);
 		caller_hold(&cs->callers, c->session.caller, c->counted, 0);
 		caller_leave(&cs->callers, c->session.caller);
@@ -216,7 +230,7 @@ conn_render(struct conn *c)
 	bool more = true;
 
 	while (more && !c->dead && c->backlog == NULL) {
-		more = session_render(&c->session, c->cs->out);
+		more = c->kind->render(c->talk, c->cs->out);
 		conn_flush(c);
 	}
 }
@@ -256,74 +270,45 @@ conn_tell_closed(struct conn *c, const char *why)
 		    c->session.peer, who, sizeof(who)), why);
 }
 
-static const char *
-conn_fault(int error)
-{
-	return error == ERR_TOO_LARGE ? "the frame is longer than allowed"
-	    : error == ERR_UNSUPPORTED
-	    ? "this agent speaks version 1 of the protocol"
-	    : "the frame is malformed";
-}
-
-/* A frame that ends the connection, or one to skip. */
-static void
-conn_refuse(struct conn *c, const struct frame *frame, int error)
-{
-	if (error == ERR_UNSUPPORTED && frame->total > 0) {
-		session_refuse(&c->session, frame->id, error,
-		    "a flag that this agent does not know", c->cs->out);
-		return;
-	}
-	session_refuse(&c->session, frame->id, error, conn_fault(error),
-	    c->cs->out);
-	c->failed = true;
-	conn_tell_closed(c, conn_fault(error));
-}
-
 /*
- * Take frames off p[0..len) while answers can go out.  Returns how many bytes
- * were used; what is left is an incomplete frame, or waits for the peer to
- * read.
+ * Have messages in p[0..len) used while answers can go out.  Returns how many
+ * bytes were; what is left is incomplete, or waits for the peer to read.
  */
 static size_t
 conn_take(struct conn *c, const uint8_t *p, size_t len, const struct now *now,
     bool *ret_partial)
 {
-	struct frame frame;
-	size_t used = 0;
-	int r;
+	const char *why = NULL;
+	size_t used = 0, some;
+	int r = 0;
 
-	*ret_partial = false;
-	while (!c->dead && !c->failed && c->backlog == NULL &&
-	    session_has_room(&c->session) && used < len) {
-		memset(&frame, 0, sizeof(frame));
-		r = frame_cut(p + used, len - used, FRAME_REQUEST_MAX, &frame);
-		if (r == ERR_AGAIN) {
-			*ret_partial = true;
-			break;
-		}
-		if (r != 0) {
-			conn_refuse(c, &frame, r);
-		} else if (session_handle(&c->session, &frame, now,
-		    c->cs->out) != 0) {
-			c->failed = true;
-		}
-		used += frame.total;
+	while (r == 0 && !c->dead && !c->failed && c->backlog == NULL &&
+	    c->kind->has_room(c->talk) && used < len) {
+		some = 0;
+		r = c->kind->take(c->talk, p + used, len - used, now,
+		    c->cs->out, &some, &why);
+		used += some;
+		/* what is in part now began after what was just completed */
+		if (r == 0)
+			c->phase = CONN_BUSY;
 		if (!TAILQ_EMPTY(&c->session.ready) ||
 		    !out_has_room(c->cs->out, CONN_INPUT)) {
 			conn_flush(c);
 			conn_render(c);
 		}
 	}
-	/* what is in part now began after that which was just completed */
-	if (used > 0)
-		c->partial_boot_ms = 0;
+	*ret_partial = r == ERR_AGAIN;
+	if (r != 0 && r != ERR_AGAIN) {
+		c->failed = true;
+		if (why != NULL)
+			conn_tell_closed(c, why);
+	}
 	conn_flush(c);
 	return used;
 }
 
 static void
-conns_watch_partial(struct conns *cs)
+conns_watch(struct conns *cs)
 {
 	if (!cs->sweeping) {
 		cs->sweeping = true;
@@ -337,6 +322,8 @@ conn_count(struct conn *c)
 {
 	size_t bytes = c->in.cap + out_backlog_bytes(c->backlog);
 
+	if (c->kind->bytes != NULL && !c->dead)
+		bytes += c->kind->bytes(c->talk);
 	caller_hold(&c->cs->callers, c->session.caller, c->counted, bytes);
 	c->counted = bytes;
 }
@@ -345,8 +332,8 @@ conn_count(struct conn *c)
 static void
 conn_take_back(struct conn *c)
 {
-	conn_tell_closed(c, "its user's frames that came in part and answers "
-	    "that are not read take too much memory");
+	conn_tell_closed(c, "what its user sent in part and answers that are "
+	    "not read take too much memory");
 	conn_close(c);
 	secbuf_clear(&c->in);
 	out_backlog_free(c->backlog);
@@ -379,32 +366,95 @@ conn_bound(struct conn *c)
 	}
 }
 
+/* How long it may wait for that, in ms; 0: for ever. */
+static uint64_t
+conn_patience_ms(const struct conn *c)
+{
+	switch (c->phase) {
+	case CONN_BUSY:
+		return 0;
+	case CONN_PARTIAL:
+		return CONN_PARTIAL_MS;
+	case CONN_QUIET:
+		return c->kind->quiet_ms;
+	case CONN_STALLED:
+		return c->kind->stall_ms;
+	case CONN_LINGERING:
+		return CONN_LINGER_MS;
+	}
+	return 0;
+}
+
+static void
+conn_set_phase(struct conn *c, enum conn_phase phase, const struct now *now)
+{
+	if (c->phase == phase)
+		return;
+	c->phase = phase;
+	c->phase_boot_ms = now->boot_ms;
+	if (conn_patience_ms(c) > 0)
+		conns_watch(c->cs);
+}
+
+/*
+ * The last answer was sent.  Who closes a socket with input that was not read
+ * may take back what the peer has not read yet; so the end is told, and what
+ * still comes is thrown away, until the peer has closed too.
+ */
+static void
+conn_finish(struct conn *c, const struct now *now)
+{
+	if (!c->kind->lingers || c->eof || shutdown(c->fd, SHUT_WR) != 0) {
+		conn_close(c);
+		return;
+	}
+	secbuf_clear(&c->in);
+	conn_count(c);
+	conn_set_phase(c, CONN_LINGERING, now);
+	conn_resume(c);
+}
+
+static bool
+conn_may_read(const struct conn *c)
+{
+	return !c->failed && c->backlog == NULL &&
+	    (c->kind->has_room(c->talk) || c->in.len < c->kind->ahead_bytes);
+}
+
 /* Is there more to do for this connection?  The last thing any event does. */
 static void
 conn_settle(struct conn *c, bool partial, const struct now *now)
 {
-	if (c->dead)
+	bool idle;
+
+	if (c->dead || c->phase == CONN_LINGERING)
 		return;
 	conn_count(c);
 	conn_bound(c);
 	if (c->dead)
 		return;
-	if ((c->failed || (c->eof && session_is_idle(&c->session))) &&
-	    c->backlog == NULL) {
+	idle = c->kind->is_idle(c->talk);
+	if (c->backlog == NULL && c->failed) {
+		conn_finish(c, now);
+		return;
+	}
+	if (c->backlog == NULL && c->eof && idle) {
 		conn_close(c);
 		return;
 	}
-	if (!partial)
-		c->partial_boot_ms = 0;
-	else if (c->partial_boot_ms == 0)
-		c->partial_boot_ms = now->boot_ms;
-	/* nothing tells any more when a peer that sends nothing has left */
-	if (partial || c->eof)
-		conns_watch_partial(c->cs);
-	if (c->failed || c->backlog != NULL || !session_has_room(&c->session))
-		conn_pause(c);
+	if (c->backlog != NULL)
+		conn_set_phase(c, CONN_STALLED, now);
+	else if (partial || c->kind->is_partial(c->talk))
+		conn_set_phase(c, CONN_PARTIAL, now);
 	else
+		conn_set_phase(c, idle ? CONN_QUIET : CONN_BUSY, now);
+	/* nothing tells any more when a peer that sends nothing has left */
+	if (c->eof)
+		conns_watch(c->cs);
+	if (conn_may_read(c))
 		conn_resume(c);
+	else
+		conn_pause(c);
 }
 
 /* Use what was kept, after what stood in its way is gone. */
@@ -509,7 +559,12 @@ conn_receive(struct conn *c, int fd)
 	ssize_t n;
 
 	n = recv(fd, input, CONN_INPUT, MSG_DONTWAIT);
-	if (n > 0) {
+	if (c->phase == CONN_LINGERING) {
+		if (n > 0)
+			wipe(input, (size_t)n);
+		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			conn_close(c);
+	} else if (n > 0) {
 		conn_input(c, input, (size_t)n);
 		/* requests hold no secrets yet, but they will: data to encrypt */
 		wipe(input, (size_t)n);
@@ -548,11 +603,14 @@ static void
 conn_write_cb(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
+	struct now now;
 	int r;
 
 	(void)what;
 	r = out_backlog_send(&c->backlog, fd);
 	if (r == ERR_AGAIN) {
+		clock_read(&now);
+		c->phase_boot_ms = now.boot_ms; /* it reads */
 		conn_wait_writable(c);
 		return;
 	}
@@ -587,15 +645,15 @@ conns_after_cb(void *arg)
 	while ((c = TAILQ_FIRST(&cs->woken)) != NULL) {
 		TAILQ_REMOVE(&cs->woken, c, woken_link);
 		c->woken = false;
-		if (c->backlog == NULL)
+		if (c->backlog == NULL && c->phase != CONN_LINGERING)
 			conn_go_on(c);
 	}
 	conns_free_dead(cs);
 }
 
 /*
- * Frames that are half sent do not stay so for ever, and neither does who shut
- * down its sending direction, waits for what never ends, and left.
+ * What is half sent does not stay so for ever, and neither does who shut down
+ * its sending direction, waits for what never ends, and left.
  */
 static void
 conns_sweep_cb(void *arg)
@@ -603,37 +661,30 @@ conns_sweep_cb(void *arg)
 	struct conns *cs = arg;
 	struct conn *c, *next;
 	struct now now;
+	uint64_t patience_ms;
 
 	clock_read(&now);
 	cs->sweeping = false;
 	for (c = TAILQ_FIRST(&cs->all); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (c->eof && conn_hung_up(c->fd)) {
+		patience_ms = conn_patience_ms(c);
+		if ((c->eof && conn_hung_up(c->fd)) || (patience_ms > 0 &&
+		    now.boot_ms - c->phase_boot_ms >= patience_ms))
 			conn_close(c);
-			continue;
-		}
-		if (c->eof)
-			conns_watch_partial(cs);
-		if (c->partial_boot_ms == 0)
-			continue;
-		if (now.boot_ms - c->partial_boot_ms >= CONN_PARTIAL_MS)
-			conn_close(c);
-		else
-			conns_watch_partial(cs);
+		else if (c->eof || patience_ms > 0)
+			conns_watch(cs);
 	}
 }
 
 /* Tell a peer that there is no room, as far as its socket takes it. */
 static void
-conns_turn_away(struct conns *cs, int fd)
+conns_turn_away(struct conns *cs, const struct conn_kind *kind, int fd)
 {
 	struct session s;
 	struct out_backlog *rest = NULL;
 
 	session_init(&s, cs->env, NULL, NULL, NULL);
-	session_refuse(&s, 0, ERR_BUSY,
-	    "no connection is left for you (max-connections); try again",
-	    cs->out);
+	kind->turn_away(&s, cs->out);
 	if (out_flush(cs->out, fd, &rest) == ERR_AGAIN)
 		out_backlog_free(rest);
 	(void)close(fd);
@@ -652,49 +703,89 @@ conns_user_has_enough(const struct conns *cs, uid_t uid)
 	    callers_connections(&cs->callers, uid) >= cs->max / 16;
 }
 
-void
-conns_accept(void *arg, int fd)
+static struct peer *
+conns_peer(struct conns *cs, const struct conn_door *door, int fd)
 {
-	struct conns *cs = arg;
-	struct caller *caller;
 	struct peer *peer;
-	struct conn *c;
 
-	if (cs->count >= cs->max) {
-		conns_turn_away(cs, fd);
-		return;
-	}
+	if (door->peer != NULL)
+		return door->peer();
 	peer = cs->quick_peers ? peer_new_quick(fd) : peer_new(fd);
 	if (peer != NULL && peer_asks_socket(peer))
 		cs->quick_peers = true;
-	if (peer != NULL && conns_user_has_enough(cs, peer_uid(peer))) {
-		peer_free(peer);
-		conns_turn_away(cs, fd);
-		return;
-	}
-	caller = peer != NULL ? caller_enter(&cs->callers, peer_uid(peer))
+	return peer;
+}
+
+/* fd and peer are the connection's; NULL for no memory, and they are not. */
+static struct conn *
+conn_new(const struct conn_door *door, int fd, struct peer *peer)
+{
+	struct conns *cs = door->conns;
+	struct caller *caller = caller_enter(&cs->callers, peer_uid(peer));
+	struct conn *c;
+
+	c = caller != NULL ? calloc(1, sizeof(*c) + door->kind->talk_bytes)
 	    : NULL;
-	c = caller != NULL ? calloc(1, sizeof(*c)) : NULL;
 	if (c == NULL) {
 		caller_leave(&cs->callers, caller);
-		peer_free(peer);
-		(void)close(fd);
-		return;
+		return NULL;
 	}
 	c->cs = cs;
+	c->kind = door->kind;
 	c->fd = fd;
 	secbuf_init(&c->in, CONN_INPUT_MAX);
 	session_init(&c->session, cs->env, peer, conn_wake, c);
 	c->session.caller = caller;
+	c->kind->init(c->talk, &c->session, door->arg, fd);
 	TAILQ_INSERT_TAIL(&cs->all, c, link);
 	cs->count++;
 	cs->env->metrics->connections++;
 	cs->env->metrics->clients = cs->count;
+	return c;
+}
+
+void
+conn_door_accept(void *arg, int fd)
+{
+	const struct conn_door *door = arg;
+	struct conns *cs = door->conns;
+	struct peer *peer;
+	struct conn *c;
+	struct now now;
+
+	if (cs->count >= cs->max) {
+		conns_turn_away(cs, door->kind, fd);
+		return;
+	}
+	peer = conns_peer(cs, door, fd);
+	if (peer != NULL && conns_user_has_enough(cs, peer_uid(peer))) {
+		peer_free(peer);
+		conns_turn_away(cs, door->kind, fd);
+		return;
+	}
+	c = peer != NULL ? conn_new(door, fd, peer) : NULL;
+	if (c == NULL) {
+		peer_free(peer);
+		(void)close(fd);
+		return;
+	}
 	c->ev_read = event_new(cs->base, fd, EV_READ | EV_PERSIST,
 	    conn_read_cb, c);
 	if (c->ev_read == NULL) {
 		conn_close(c);
 		return;
 	}
+	if (c->kind->quiet_ms > 0) {
+		clock_read(&now);
+		conn_set_phase(c, CONN_QUIET, &now);
+	}
 	conn_resume(c);
+}
+
+void
+conns_accept(void *arg, int fd)
+{
+	struct conn_door door = { .conns = arg, .kind = &conn_frames };
+
+	conn_door_accept(&door, fd);
 }

@@ -68,9 +68,26 @@ struct endpoint_match {
  * Returns 0, also where no endpoint is known for it; ERR_BAD_REQUEST if it is
  * no path that could be sent: not beginning with "/", bytes outside of
  * RFC 3986's pchar, "/" and "?", a "%" that begins nothing, "%2e" or dots that
- * make "." or "..", an empty segment, over 4096 bytes.
+ * make "." or "..", an empty segment (so "/api/v1/" too), over 4096 bytes.
+ *
+ * HEAD is looked up as GET.  Letters of a literal may be encoded or capital:
+ * servers differ in whether that is the same path, and what is known of an
+ * endpoint (which rules hold for it, what it drops) must hold either way.
  */
 int endpoints_match(const char *method, struct view target,
     struct endpoint_match *ret);
+
+/*
+ * May it be sent again after a lost answer?  Of what is no endpoint that is
+ * known: GET and HEAD.
+ */
+bool endpoints_repeatable(const char *method, const struct endpoint_match *m);
+
+/*
+ * Percent-decode a part of a target that endpoints_match() took.  Returns 0,
+ * or ERR_TOO_LARGE where it does not fit; len bytes are never too few.
+ */
+int endpoints_decode(struct view text, uint8_t *ret, size_t size,
+    size_t *ret_len);
 
 #endif /* AGENT_ENDPOINTS_H */

@@ -27,6 +27,7 @@ void
 call_error(struct call *c, int status, const char *code, const char *message,
     json_t *details)
 {
+	c->note.error = code == NULL ? answer_error_code(status) : code;
 	answer_error(&c->answer, status, code, message, details);
 }
 
@@ -121,6 +122,13 @@ no_method(struct call *c)
 	free(allow);
 }
 
+static void
+handle(struct call *c)
+{
+	audit_look(c);
+	c->match.route->handler(c);
+}
+
 void
 call_run(struct call *c)
 {
@@ -149,9 +157,11 @@ call_run(struct call *c)
 			call_error(
 			    c, 413, NULL, "The body exceeds 1 MiB.", NULL);
 		else
-			c->match.route->handler(c);
+			handle(c);
 		break;
 	}
+	if (c->match.route != NULL)
+		audit_record(c);
 	tell_rate(c);
 	c->path = NULL;
 	free(path);
@@ -162,6 +172,7 @@ call_done(struct call *c)
 {
 	query_done(&c->query);
 	route_done(&c->match);
+	audit_done(&c->note);
 	json_decref(c->json);
 	c->json = NULL;
 }

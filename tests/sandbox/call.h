@@ -6,6 +6,7 @@
 
 #include "answer.h"
 #include "api_keys.h"
+#include "audit.h"
 #include "query.h"
 #include "route.h"
 
@@ -30,6 +31,8 @@ struct call {
 	const char *path;         /* as sent, without the query */
 	const char *api_key_text; /* NULL: none was sent */
 	const char *content_type; /* NULL: none was sent */
+	const char *peer;         /* its address; NULL: unknown */
+	const char *user_agent;   /* NULL: none was sent */
 	const char *body;
 	size_t body_len;
 	const struct api_key *key; /* NULL where no key is asked for */
@@ -37,6 +40,7 @@ struct call {
 	struct query query;
 	struct route_match match;
 	json_t *json; /* set by call_body() */
+	struct audit_note note;
 	struct answer answer;
 };
 
@@ -49,7 +53,10 @@ void call_run(struct call *c);
 /* Free what the call holds, the answer aside. */
 void call_done(struct call *c);
 
-/* Shorthands for handlers; see answer.h. v and details are taken over. */
+/*
+ * Shorthands for handlers; see answer.h. v and details are taken over, code is
+ * a literal.
+ */
 void call_json(struct call *c, int status, json_t *v);
 void call_empty(struct call *c, int status);
 void call_error(struct call *c, int status, const char *code,

@@ -128,6 +128,7 @@ add_key(struct call *c, struct keymat *m, bool set_default)
 	}
 	if (set_default)
 		key_set_default(st, k);
+	audit_key(c, k, 1);
 	call_json(c, 201, key_object(k));
 }
 

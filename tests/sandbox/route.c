@@ -13,6 +13,7 @@ static const struct {
     {ROUTE_BASE, system_routes},
     {ROUTE_BASE, secrets_routes},
     {ROUTE_BASE, keys_routes},
+    {ROUTE_BASE, audit_routes},
     {ROUTE_BASE, compliance_routes},
     {ROUTE_BASE, groups_routes},
     {ROUTE_BASE, insights_routes},

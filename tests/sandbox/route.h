@@ -63,6 +63,7 @@ char *route_allow(const char *path);
 json_t *route_list(void);
 
 /* The lists that route.c puts together. */
+extern const struct route audit_routes[];
 extern const struct route compliance_routes[];
 extern const struct route controls_routes[];
 extern const struct route groups_routes[];

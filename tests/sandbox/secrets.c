@@ -115,6 +115,8 @@ secrets_create(struct call *c)
 	actor = call_actor(c);
 	s = create(c, c->json, actor);
 	json_decref(actor);
+	audit_resource(
+	    c, "Secret", s->field[SECRET_ID], s->field[SECRET_NAME]);
 	call_json(c, 201, secret_object(s, SECRET_ALL, true));
 }
 
@@ -199,6 +201,8 @@ secrets_put_value(struct call *c)
 		return;
 	}
 	actor = call_actor(c);
+	if (json_util_get(c->json, "restoredFromVersion") != NULL)
+		audit_action(c, "SecretRestored");
 	secret_rotate(
 	    c->tenant->secrets, s, json_util_get(c->json, "value"), actor);
 	json_decref(actor);

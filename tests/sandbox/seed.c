@@ -2,6 +2,7 @@
 
 #include "api_keys.h"
 #include "apply.h"
+#include "audit.h"
 #include "compliance.h"
 #include "groups.h"
 #include "json_util.h"
@@ -42,6 +43,12 @@ static bool
 seed_key(struct tenant *t, json_t *obj, struct apply_problem *ret_problem)
 {
 	return key_seed(t->keys, obj, ret_problem);
+}
+
+static bool
+seed_audit(struct tenant *t, json_t *obj, struct apply_problem *ret_problem)
+{
+	return audit_seed(t->audit, obj, ret_problem);
 }
 
 static bool
@@ -101,8 +108,8 @@ static const struct {
     {"logStreams", logstreams_seed},
     {"riskAcceptances", compliance_seed_acceptance},
     {"compliance", compliance_seed},
-    {"audit", NULL},
-    {"auditLogs", NULL},
+    {"audit", seed_audit},
+    {"auditLogs", seed_audit},
     {"subscription", NULL},
     {"usage", NULL},
     {"settings", NULL},

@@ -109,6 +109,7 @@ run_call(struct server *s, struct evhttp_request *req, const char *method,
 {
 	struct evkeyvalq *headers = evhttp_request_get_input_headers(req);
 	struct evbuffer *in = evhttp_request_get_input_buffer(req);
+	struct evhttp_connection *conn = evhttp_request_get_connection(req);
 	struct call c = {
 	    .server = s,
 	    .tenant = s->tenant,
@@ -121,7 +122,15 @@ run_call(struct server *s, struct evhttp_request *req, const char *method,
 	    .body_len = evbuffer_get_length(in),
 	    .body = (const char *)evbuffer_pullup(in, -1),
 	};
+	uint16_t port;
 
+	if (conn != NULL) {
+		char *address = NULL;
+
+		evhttp_connection_get_peer(conn, &address, &port);
+		c.peer = address;
+	}
+	c.user_agent = evhttp_find_header(headers, "User-Agent");
 	call_run(&c);
 	*ret_answer = c.answer;
 	call_done(&c);

@@ -1,6 +1,7 @@
 #include "tenant.h"
 
 #include "api_keys.h"
+#include "audit.h"
 #include "compliance.h"
 #include "groups.h"
 #include "key.h"
@@ -20,6 +21,7 @@ tenant_new(void)
 	struct tenant *t = mem_zero(sizeof(*t));
 
 	t->api_keys = api_keys_new();
+	t->audit = audit_new();
 	t->compliance = compliance_new();
 	t->groups = store_new(&groups_kind);
 	t->log_streams = store_new(&logstreams_kind);
@@ -37,6 +39,7 @@ tenant_free(struct tenant *t)
 	if (t == NULL)
 		return;
 	api_keys_free(t->api_keys);
+	audit_free(t->audit);
 	compliance_free(t->compliance);
 	store_free(t->groups);
 	store_free(t->log_streams);

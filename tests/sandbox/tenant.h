@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 struct api_keys;
+struct audit;
 struct compliance;
 struct pki;
 struct ssh;
@@ -15,6 +16,7 @@ struct store;
 
 struct tenant {
 	struct api_keys *api_keys;
+	struct audit *audit;
 	struct compliance *compliance;
 	struct store *groups;      /* as groups_kind */
 	struct store *log_streams; /* as logstreams_kind */
