@@ -373,10 +373,13 @@ acceptance_create(struct call *c)
 	actor = call_actor(c);
 	v = accept_risk(c->tenant->compliance, i, c->json, actor, &p);
 	json_decref(actor);
-	if (v == NULL)
+	if (v == NULL) {
 		thing_answer_problem(c, &p);
-	else
-		call_json(c, 201, show(v));
+		return;
+	}
+	audit_resource(c, "RiskAcceptance", json_object_get(v, "id"),
+	    json_object_get(v, "checkName"));
+	call_json(c, 201, show(v));
 }
 
 static void
@@ -395,6 +398,8 @@ acceptance_revoke(struct call *c)
 	actor = call_actor(c);
 	revoke(v, actor);
 	json_decref(actor);
+	audit_resource(c, "RiskAcceptance", json_object_get(v, "id"),
+	    json_object_get(v, "checkName"));
 	call_json(c, 200, show(v));
 }
 

@@ -140,10 +140,7 @@ groups_create(struct call *c)
 	if (!thing_body(c))
 		return;
 	g = make(c->tenant, c->json, &p);
-	if (g == NULL)
-		thing_answer_problem(c, &p);
-	else
-		call_json(c, 201, show(g));
+	thing_answer_made(c, g, &p, "ResourceGroup", show);
 }
 
 static void

@@ -189,7 +189,7 @@ config_of(const json_t *body)
 }
 
 static struct thing *
-make(struct tenant *tenant, const json_t *body, struct thing_problem *p)
+make_stream(struct tenant *tenant, const json_t *body, struct thing_problem *p)
 {
 	struct thing *t;
 
@@ -211,46 +211,44 @@ make(struct tenant *tenant, const json_t *body, struct thing_problem *p)
 
 /* --- events --- */
 
-/* Write it, in a File stream, and note that it has been sent. */
 static void
-send_event(struct store *st, struct thing *t, const json_t *event)
+note_sent(struct store *st, struct thing *t)
 {
 	int64_t now = timefmt_now_us();
 
-	if (is_file(t)) {
-		logarchive_drop_before(
-		    t->own, now - retention_days(t) * DAY_US);
-		logarchive_add(t->own, now, event);
-	}
 	store_set_new(st, &t->item, STREAM_LAST_STREAMED_AT,
 	    timefmt_json(now - now % 1000000));
 }
 
+static void
+write_event(struct store *st, struct thing *t, const json_t *event)
+{
+	int64_t now = timefmt_now_us();
+
+	logarchive_drop_before(t->own, now - retention_days(t) * DAY_US);
+	logarchive_add(t->own, now, event);
+	note_sent(st, t);
+}
+
 void
-logstreams_event(struct tenant *t, const json_t *event)
+logstreams_event(
+    struct tenant *t, json_t *(*make)(const void *arg), const void *arg)
 {
 	struct store *st = t->log_streams;
+	json_t *event = NULL;
 
 	for (size_t i = 0; i < store_count(st); i++) {
 		struct thing *stream = (struct thing *)store_at(st, i);
 
-		if (json_is_true(stream->field[STREAM_IS_ACTIVE]))
-			send_event(st, stream, event);
+		/* The others would send it away, which nothing here does. */
+		if (!is_file(stream) ||
+		    !json_is_true(stream->field[STREAM_IS_ACTIVE]))
+			continue;
+		if (event == NULL)
+			event = make(arg);
+		write_event(st, stream, event);
 	}
-}
-
-/* What happened to a stream, as an event of its own archive. */
-static void
-note(struct call *c, struct thing *t, const char *action)
-{
-	json_t *actor = call_actor(c);
-	json_t *event = json_pack("{s:o, s:s, s:O, s:O, s:s}", "timestamp",
-	    timefmt_stamp(NULL), "action", action, "streamId",
-	    t->field[STREAM_ID], "actor", actor, "outcome", "success");
-
-	send_event(c->tenant->log_streams, t, event);
 	json_decref(event);
-	json_decref(actor);
 }
 
 /* --- requests --- */
@@ -277,11 +275,8 @@ streams_create(struct call *c)
 
 	if (!thing_body(c))
 		return;
-	t = make(c->tenant, c->json, &p);
-	if (t == NULL)
-		thing_answer_problem(c, &p);
-	else
-		call_json(c, 201, show(t));
+	t = make_stream(c->tenant, c->json, &p);
+	thing_answer_made(c, t, &p, "LogStream", show);
 }
 
 static void
@@ -392,7 +387,7 @@ streams_test(struct call *c)
 	if (missing != NULL)
 		error = json_sprintf("The settings lack \"%s\".", missing);
 	else
-		note(c, t, "LogStreamTested");
+		note_sent(st, t);
 	store_set_new(st, &t->item, STREAM_CONSECUTIVE_FAILURES,
 	    json_integer(
 		missing == NULL ? 0 : json_integer_value(failures) + 1));
@@ -496,7 +491,7 @@ logstreams_seed(
 
 	if (!thing_seed_id(tenant->log_streams, obj, ret_problem))
 		return false;
-	if ((t = make(tenant, obj, &p)) == NULL)
+	if ((t = make_stream(tenant, obj, &p)) == NULL)
 		return thing_seed_problem(&p, ret_problem);
 	if (json_is_false(active))
 		store_set(tenant->log_streams, &t->item, STREAM_IS_ACTIVE,

@@ -14,8 +14,12 @@ struct tenant;
 
 extern const struct store_kind logstreams_kind;
 
-/* Hand an event, an object, to every active stream of the tenant. */
-void logstreams_event(struct tenant *t, const json_t *event);
+/*
+ * Hand an event, an object, to every active File stream of the tenant. What
+ * makes it is only called where there is one.
+ */
+void logstreams_event(
+    struct tenant *t, json_t *(*make)(const void *arg), const void *arg);
 
 /*
  * One stream of a seed, with {"files": {"YYYY-MM-DD": [events]}} for what its

@@ -334,10 +334,7 @@ ca_create(struct call *c)
 	if (!thing_body(c))
 		return;
 	ca = make_ca(c->tenant->pki, c->json, &p);
-	if (ca == NULL)
-		thing_answer_problem(c, &p);
-	else
-		call_json(c, 201, show_ca(ca));
+	thing_answer_made(c, ca, &p, "Ca", show_ca);
 }
 
 /* Those of a CA that have been revoked. Free with free(). */
@@ -575,6 +572,8 @@ cert_create(struct call *c)
 	v = show_cert(t);
 	if (private_pem != NULL)
 		json_object_set_new(v, "privateKeyPem", private_pem);
+	audit_resource(c, "Certificate", t->field[CERT_ID],
+	    t->field[CERT_COMMON_NAME]);
 	call_json(c, 201, v);
 }
 

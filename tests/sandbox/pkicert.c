@@ -1,6 +1,5 @@
 #include "pkicert.h"
 
-#include "json_util.h"
 #include "keymat.h"
 #include "mem.h"
 #include "thing.h"
@@ -115,7 +114,7 @@ pkicert_cn_of(X509_NAME *name)
 	    X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, i)));
 	v = n < 0 ? NULL : json_stringn((const char *)utf8, (size_t)n);
 	OPENSSL_free(utf8);
-	return json_util_or_null(v);
+	return v == NULL ? json_null() : v;
 }
 
 /* --- alternative names --- */
@@ -339,7 +338,7 @@ bio_string(BIO *bio)
 	json_t *v = n > 0 ? json_stringn(p, (size_t)n) : NULL;
 
 	BIO_free(bio);
-	return json_util_or_null(v);
+	return v == NULL ? json_null() : v;
 }
 
 json_t *

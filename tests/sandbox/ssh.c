@@ -224,10 +224,7 @@ ca_create(struct call *c)
 	if (!thing_body(c))
 		return;
 	ca = make_ca(c->tenant->ssh, c->json, &p);
-	if (ca == NULL)
-		thing_answer_problem(c, &p);
-	else
-		call_json(c, 201, show_ca(ca));
+	thing_answer_made(c, ca, &p, "SshCa", show_ca);
 }
 
 /* --- certificates --- */
@@ -439,10 +436,7 @@ cert_create(struct call *c)
 	if (!thing_body(c))
 		return;
 	t = make_cert(c->tenant->ssh, c->json, &p);
-	if (t == NULL)
-		thing_answer_problem(c, &p);
-	else
-		call_json(c, 201, show_cert(t));
+	thing_answer_made(c, t, &p, "SshCertificate", show_cert);
 }
 
 /* --- seeds and controls --- */

@@ -121,6 +121,19 @@ thing_answer_problem(struct call *c, const struct thing_problem *p)
 		call_error(c, p->status, NULL, p->text, NULL);
 }
 
+void
+thing_answer_made(struct call *c, const struct thing *t,
+    const struct thing_problem *p, const char *type,
+    json_t *(*show)(const struct thing *t))
+{
+	if (t == NULL) {
+		thing_answer_problem(c, p);
+		return;
+	}
+	audit_resource(c, type, t->field[STORE_ID], t->field[STORE_NAME]);
+	call_json(c, 201, show(t));
+}
+
 bool
 thing_seed_problem(
     const struct thing_problem *p, struct apply_problem *ret_problem)

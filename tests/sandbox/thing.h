@@ -66,7 +66,15 @@ bool thing_body(struct call *c);
 /* Answer with a problem. */
 void thing_answer_problem(struct call *c, const struct thing_problem *p);
 
-/* The same for a seed; returns false. */
+/*
+ * Answer 201 with what has been made and name it in the audit trail; type is a
+ * literal, show makes the answer. t NULL: the answer is the problem.
+ */
+void thing_answer_made(struct call *c, const struct thing *t,
+    const struct thing_problem *p, const char *type,
+    json_t *(*show)(const struct thing *t));
+
+/* A problem, as one of a seed; returns false. */
 bool thing_seed_problem(
     const struct thing_problem *p, struct apply_problem *ret_problem);
 
