@@ -401,7 +401,7 @@ cache_replace(struct cache *c, struct cache_entry *e, struct object *o,
 	e->confirmed_boot_ms = now->boot_ms;
 	e->failures = 0;
 	e->last_error = 0;
-	e->expired = false;
+	e->expired = e->doubted = false;
 	if (o != NULL) {
 		e->negative_error = 0;
 		e->missed = e->gone = false;
@@ -632,6 +632,14 @@ cache_clear(struct cache *c, struct cache_entry *e, const struct now *now)
 }
 
 void
+cache_doubt(struct cache *c, struct cache_entry *e, const struct now *now)
+{
+	e->doubted = true;
+	if (e->job == NULL)
+		cache_set_due(c, e, now->boot_ms);
+}
+
+void
 cache_refresh_failed(struct cache *c, struct cache_entry *e, int error,
     uint64_t retry_ms, const struct now *now)
 {
@@ -644,6 +652,7 @@ cache_refresh_failed(struct cache *c, struct cache_entry *e, int error,
 	}
 	cache_latch_expired(c, now);
 	cache_account(c, e, false);
+	e->doubted = false;
 	e->last_error = (int8_t)error;
 	if (e->failures < UINT16_MAX)
 		e->failures++;

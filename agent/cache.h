@@ -107,6 +107,7 @@ struct cache_entry {
 	bool told_stale : 1;	/* and not yet that it is fresh again */
 	bool missed : 1;	/* had a value, which cache_clear() dropped */
 	bool gone : 1;		/* refused, and no value came since */
+	bool doubted : 1;	/* see cache_doubt() */
 };
 
 enum cache_state {
@@ -312,6 +313,14 @@ void cache_install_negative(struct cache *c, struct cache_entry *e, int error,
  */
 void cache_refresh_failed(struct cache *c, struct cache_entry *e, int error,
     uint64_t retry_ms, const struct now *now);
+
+/*
+ * It may be another by now, which nobody knows: due at once.  Until a read of
+ * it has ended, well or not, whoever asks for it is to wait for that.  e has
+ * an object.
+ */
+void cache_doubt(struct cache *c, struct cache_entry *e,
+    const struct now *now);
 
 /* Drop and wipe the value but keep the entry: nothing is known (CACHE_NONE). */
 void cache_clear(struct cache *c, struct cache_entry *e,

@@ -65,6 +65,7 @@ fetch_new(struct event_base *base, struct upstream *up,
 	TAILQ_INIT(&f->on_secret_names);
 	TAILQ_INIT(&f->on_key_names);
 	TAILQ_INIT(&f->ready);
+	LIST_INIT(&f->relays);
 	job_hooks.arg = value_hooks.arg = f;
 	if ((f->cache = cache_new(&cfg->cache)) == NULL ||
 	    (f->jobs = jobs_new(base, up, cfg->max_in_flight,
@@ -109,6 +110,7 @@ fetch_free(struct fetch *f)
 {
 	if (f == NULL)
 		return;
+	fetch_free_relays(f);
 	if (f->cache != NULL)
 		cache_foreach(f->cache, fetch_end_reading, NULL);
 	revalidate_free(f->revalidate);
@@ -288,7 +290,7 @@ reading_send(struct reading *rd)
 	    fetch_read_cb, rd, &rd->job);
 }
 
-static int
+int
 fetch_start_reading(struct fetch *f, struct cache_entry *e)
 {
 	struct reading *rd;

@@ -1,22 +1,26 @@
 /*
- * What fetch.c, fetch_find.c and fetch_service.c share: the first carries reads
- * out, the second finds what is there, the third hears of the service as a
- * whole.  For nobody else.
+ * What the parts of fetch share: fetch.c carries reads out, fetch_find.c finds
+ * what is there, fetch_service.c hears of the service as a whole, relay.c hands
+ * on what is no read of the cache, and fetch_write.c knows what that makes
+ * void.  For nobody else.
  */
 #ifndef AGENT_FETCH_IMPL_H
 #define AGENT_FETCH_IMPL_H
 
 #include <sys/queue.h>
 
+#include "endpoints.h"
 #include "fetch.h"
 #include "lookup.h"
 #include "names.h"
 
+struct relay;
 struct revalidate;
 struct timer;
 struct walltimer;
 
 TAILQ_HEAD(wait_list, fetch_wait);
+LIST_HEAD(relay_list, relay);
 
 /* One caller that has to wait; lookup says for what. */
 struct fetch_wait {
@@ -63,6 +67,7 @@ struct fetch {
 	struct wait_list on_secret_names;
 	struct wait_list on_key_names;
 	struct wait_list ready;
+	struct relay_list relays;	/* all that have not ended */
 };
 
 /*
@@ -73,6 +78,8 @@ struct fetch {
 
 /* In fetch.c: refresh what is due. */
 void fetch_due_cb(void *arg);
+/* Read it by its id, unless that is under way.  0 or ERR_NOMEM. */
+int fetch_start_reading(struct fetch *f, struct cache_entry *e);
 /* In fetch_service.c: hooks of jobs, and timers. */
 bool fetch_reload_key(void *arg);
 bool fetch_key_pending(void *arg);
@@ -85,5 +92,28 @@ void fetch_move_grace(struct fetch *f, uint64_t before_ms,
     const struct now *now);
 /* Set the timer to what is due next. */
 void fetch_schedule(struct fetch *f, const struct now *now);
+
+/* In relay.c: takes back what is under way, without callbacks. */
+void fetch_free_relays(struct fetch *f);
+
+/* What came of a request that may have changed something. */
+enum fetch_outcome {
+	FETCH_DONE,		/* the service says so */
+	FETCH_PERHAPS,		/* no answer, or that it failed */
+};
+
+struct fetch_write {
+	enum fetch_outcome outcome;
+	unsigned int drops;	/* enum endpoint_drops */
+	struct view id;		/* of what it was about; empty: none */
+	struct view request;	/* bodies; secret memory, may be empty */
+	struct view answer;
+};
+
+/*
+ * In fetch_write.c: something was written, or may have been; now, before
+ * anybody learns of it.
+ */
+void fetch_written(struct fetch *f, const struct fetch_write *w);
 
 #endif /* AGENT_FETCH_IMPL_H */

@@ -21,6 +21,9 @@
 #define JOBS_CALLERS_IN_A_ROW 3
 #define JOBS_DUE_PATIENCE_MS 1000
 
+/* There is nothing to probe with (no memory, say): look again after that. */
+#define JOBS_NO_CHECK_MS 1000
+
 static void jobs_pump_cb(void *arg);
 static void jobs_patience_cb(void *arg);
 static void jobs_stuck_cb(void *arg);
@@ -120,7 +123,7 @@ job_sent(const struct job *job)
 
 /* --- the queue --- */
 
-static void
+void
 job_enqueue(struct job *job)
 {
 	struct jobs *js = job->js;
@@ -195,7 +198,8 @@ job_hedge(struct job *job, uint64_t age_ms, bool replace,
 	struct jobs *js = job->js;
 	struct job_call *other, *newer = job_newer_call(job, &other);
 
-	if (newer->call == NULL || job->hedges >= JOBS_HEDGES_MAX ||
+	if (job->req.op == UPSTREAM_RELAY || newer->call == NULL ||
+	    job->hedges >= JOBS_HEDGES_MAX ||
 	    now->boot_ms - newer->sent_boot_ms < age_ms ||
 	    js->stats.held_until_boot_ms > now->boot_ms ||
 	    js->breaker.state != BREAKER_CLOSED)
@@ -261,6 +265,12 @@ job_is_unsent(const struct job *job)
 	return job->state == JOB_QUEUED && job->sent == 0;
 }
 
+bool
+job_may_arrive(const struct job *job)
+{
+	return job->state == JOB_RUNNING || job->arrived;
+}
+
 /* It is under way no longer, as far as the figures and the probe go. */
 static void
 job_landed(struct job *job)
@@ -312,7 +322,7 @@ void
 job_restart(struct job *job)
 {
 	/* in all other states it is yet to be sent, or has ended */
-	if (job->state != JOB_RUNNING)
+	if (job->state != JOB_RUNNING || job_is_relayed(job))
 		return;
 	job_recall(job);
 	job_enqueue(job);
@@ -342,10 +352,11 @@ job_cancel(struct job *job)
 	job_free(job);
 }
 
-/* The last statement of whoever calls it: job is gone afterwards. */
-static void
+void
 job_finish(struct job *job, struct upstream_answer *answer)
 {
+	/* an earlier time it may have arrived */
+	answer->unsent = !job->arrived;
 	job->state = JOB_DONE;
 	job->cb(job->arg, job, answer);
 	job_free(job);
@@ -362,8 +373,7 @@ job_retry_cb(void *arg)
 	job_enqueue(job);
 }
 
-/* Send it again: at once if wait_ms is 0.  False if that cannot be. */
-static bool
+bool
 job_again(struct job *job, uint64_t wait_ms)
 {
 	if (wait_ms == 0) {
@@ -380,91 +390,39 @@ job_again(struct job *job, uint64_t wait_ms)
 	return true;
 }
 
-/*
- * It was refused, and another key is being tried: wait for what comes of it.
- * False if there is none.
- */
-static bool
-job_await_key(struct job *job)
+bool
+job_retry(struct job *job, const struct now *now)
 {
-	struct jobs *js = job->js;
-	struct now now;
+	const struct jobs *js = job->js;
 
-	if (js->hooks.key_pending == NULL ||
-	    !js->hooks.key_pending(js->hooks.arg))
-		return false;
-	if (job->probe) {
-		/* the next one comes in its time, whatever the proof says */
-		clock_read(&now);
-		(void)breaker_failed(&js->breaker, now.boot_ms);
-		job->probe = false;
-	}
-	job->awaits_key = true;
-	job->state = JOB_BACKING_OFF;
-	TAILQ_INSERT_TAIL(&js->rest, job, link);
-	return true;
-}
-
-/* The first that waits for a key, waiting no longer; NULL if there is none. */
-static struct job *
-jobs_take_awaiting(struct jobs *js)
-{
-	struct job *job;
-
-	TAILQ_FOREACH(job, &js->rest, link) {
-		if (!job->awaits_key)
-			continue;
-		TAILQ_REMOVE(&js->rest, job, link);
-		job->awaits_key = false;
-		return job;
-	}
-	return NULL;
+	return JOB_IS_WAITED(job->waited) &&
+	    job->backoff.failures + 1 < JOBS_ATTEMPTS &&
+	    js->breaker.state == BREAKER_CLOSED &&
+	    js->stats.held_until_boot_ms <= now->boot_ms &&
+	    job_again(job, 1 + backoff_failed(&job->backoff, hash_random()));
 }
 
 /*
- * A new key, in the file or already in use, deserves another try.  A refusal
- * counts as one only for the key that is in use now.
+ * The job to probe with: not the one that failed last, if there is another;
+ * what is handed on never.  NULL if there is none.
  */
-static bool
-job_try_other_key(struct job *job)
-{
-	struct jobs *js = job->js;
-
-	if (job->key == js->key) {
-		if (js->stats.state == JOBS_UNAUTHORIZED && !job->probe)
-			return false;
-		if (!js->hooks.reload_key(js->hooks.arg))
-			return job_await_key(job);
-		js->key++;
-	}
-	if (job->probe)
-		breaker_init(&js->breaker);
-	return job_again(job, 0);
-}
-
-/* The first of that level that is not the suspect, or NULL. */
-static struct job *
-jobs_first_other(const struct jobs *js, size_t level)
-{
-	struct job *job;
-
-	TAILQ_FOREACH(job, &js->queued[level], link) {
-		if (!job_is_suspect(job))
-			return job;
-	}
-	return NULL;
-}
-
-/* The job to probe with: not the one that failed last, if there is another. */
 static struct job *
 jobs_probe(const struct jobs *js)
 {
-	struct job *job = NULL;
+	struct job *job, *suspect = NULL;
 	size_t i = JOB_LEVELS;
 
-	while (job == NULL && i > 0)
-		job = jobs_first_other(js, --i);
-	return job != NULL ? job : jobs_first(js);
+	while (i-- > 0) {
+		TAILQ_FOREACH(job, &js->queued[i], link) {
+			if (job_is_relayed(job))
+				continue;
+			if (!job_is_suspect(job))
+				return job;
+			if (suspect == NULL)
+				suspect = job;
+		}
+	}
+	return suspect;
 }
 
 /*
@@ -492,10 +450,12 @@ jobs_set_apart(struct jobs *js, bool waited_too, const struct job *spare)
 
 /* Callbacks may queue new jobs meanwhile: those are not meant. */
 static void
-jobs_refuse(struct jobs *js, int error, const char *message)
+jobs_refuse(struct jobs *js, int error, const char *message,
+    uint64_t retry_after_ms)
 {
 	struct upstream_answer answer = {
 		.error = error, .retryable = true, .date_ms = MSG_NO_TIME,
+		.retry_after_ms = retry_after_ms,
 	};
 	struct job *job;
 
@@ -514,7 +474,7 @@ jobs_probe_was_in_vain(struct jobs *js)
 	if (js->breaker.state == BREAKER_CLOSED)
 		return;
 	jobs_set_apart(js, true, NULL);
-	jobs_refuse(js, js->down_error, js->down_message);
+	jobs_refuse(js, js->down_error, js->down_message, 0);
 }
 
 /* The late answer to a probe: news about the service, and for nobody else. */
@@ -527,6 +487,7 @@ job_linger_end(struct job *job, struct upstream_answer *answer,
 	if (answer->error != ERR_UNAUTHORIZED)
 		jobs_note(js, job, answer, now);
 	object_unref(answer->object);
+	object_unref(answer->reply.body);
 	if (answer->page != NULL)
 		upstream_page_free(answer->page);
 	job_free(job);
@@ -587,7 +548,9 @@ job_answer_cb(void *arg, struct upstream_answer *answer)
 
 	clock_read(&now);
 	jc->call = NULL;
-	jobs_count(js, now.boot_ms - jc->sent_boot_ms, answer, &now);
+	jobs_count(js, job, now.boot_ms - jc->sent_boot_ms, answer, &now);
+	if (!answer->unsent && answer->error != ERR_UNAUTHORIZED)
+		job->arrived = true;
 	/* its twin may still do better, for who waits */
 	if (answer->retryable && JOB_IS_WAITED(job->waited) &&
 	    (job->calls[0].call != NULL || job->calls[1].call != NULL))
@@ -600,15 +563,19 @@ job_answer_cb(void *arg, struct upstream_answer *answer)
 		job_linger_end(job, answer, &now);
 		return;
 	}
-	if (answer->error == ERR_UNAUTHORIZED && job_try_other_key(job))
+	if (job_is_relayed(job)) {
+		job_relay_answered(job, answer, &now);
 		return;
+	}
+	if (answer->error == ERR_UNAUTHORIZED && job_try_other_key(job)) {
+		object_unref(answer->reply.body);
+		return;
+	}
 	jobs_note(js, job, answer, &now);
-	if (answer->retryable && JOB_IS_WAITED(job->waited) &&
-	    job->backoff.failures + 1 < JOBS_ATTEMPTS &&
-	    js->breaker.state == BREAKER_CLOSED &&
-	    js->stats.held_until_boot_ms <= now.boot_ms &&
-	    job_again(job, 1 + backoff_failed(&job->backoff, hash_random())))
+	if (answer->retryable && job_retry(job, &now)) {
+		object_unref(answer->reply.body);
 		return;
+	}
 	probe_failed = job->probe && js->breaker.state == BREAKER_OPEN;
 	job_finish(job, answer);
 	if (probe_failed)
@@ -628,6 +595,7 @@ job_share(const struct job *job)
 	case JOB_EXPIRY:
 		return BUDGET_EXPIRY;
 	case JOB_PATIENT:
+	case JOB_RELAYED:
 	case JOB_FIRST:
 		break;
 	}
@@ -680,14 +648,20 @@ jobs_pump_open(struct jobs *js, const struct now *now)
 	bool waited = first != NULL && JOB_IS_WAITED(first->waited);
 	uint64_t wait;
 
-	if (job != NULL && breaker_try(&js->breaker, waited, now->boot_ms))
+	if (job == NULL && waited)
+		job = jobs_check(js); /* nothing but what is handed on */
+	if (job == NULL)
+		;
+	else if (breaker_try(&js->breaker, waited, now->boot_ms))
 		job_send(job, true, now);
 	else if (waited && !JOB_IS_WAITED(job->waited))
 		spare = job; /* all that is waited for is the suspect */
 	jobs_set_apart(js, false, spare);
-	jobs_refuse(js, js->down_error, js->down_message);
+	jobs_refuse(js, js->down_error, js->down_message, 0);
 	if (jobs_first(js) != NULL) {
 		wait = breaker_wait_ms(&js->breaker, true, now->boot_ms);
+		if (job == NULL && wait < JOBS_NO_CHECK_MS)
+			wait = JOBS_NO_CHECK_MS;
 		if (wait != UINT64_MAX)
 			timer_set(js->pump, wait);
 	}
@@ -703,13 +677,14 @@ jobs_pump_held(struct jobs *js, bool waited_too, uint64_t left)
 	    "the service asked for a pause (rate limit), which lasts another "
 	    "%llu s", ((unsigned long long)left + 999) / 1000);
 	jobs_set_apart(js, waited_too, NULL);
-	jobs_refuse(js, ERR_UPSTREAM_UNAVAILABLE, message);
+	jobs_refuse(js, ERR_UPSTREAM_UNAVAILABLE, message, left);
 }
 
 /*
  * May this level have another under way?  Should what was asked for hang,
  * there is room left for the next caller: what nobody waits for has half of
- * it, and together with what the patient wait for three quarters.
+ * it, and together with what the patient wait for, and what is handed on,
+ * three quarters.
  */
 static bool
 jobs_has_room(const struct jobs *js, enum job_waited waited)
@@ -724,8 +699,8 @@ jobs_has_room(const struct jobs *js, enum job_waited waited)
 	if (!JOB_IS_WAITED(waited) && due >= half)
 		return false;
 	most = max - max / 4;
-	return waited == JOB_FIRST ||
-	    due + js->flying[JOB_PATIENT] < most;
+	return waited == JOB_FIRST || due + js->flying[JOB_PATIENT] +
+	    js->flying[JOB_RELAYED] < most;
 }
 
 /*
@@ -778,7 +753,8 @@ jobs_pump_cb(void *arg)
 	if (js->offline) {
 		jobs_set_apart(js, true, NULL);
 		jobs_refuse(js, ERR_UPSTREAM_UNAVAILABLE,
-		    "a drill is under way: the service counts as unreachable");
+		    "a drill is under way: the service counts as unreachable",
+		    0);
 		return;
 	}
 	clock_read(&now);
@@ -816,46 +792,6 @@ jobs_set_offline(struct jobs *js, bool offline)
 	else
 		jobs_set_state(js, JOBS_DOWN);
 	timer_set(js->pump, 0);
-}
-
-void
-jobs_key_changed(struct jobs *js)
-{
-	struct job *job;
-
-	js->key++;
-	budget_forget(&js->budget);
-	js->stats.held_until_boot_ms = js->due_held_boot_ms = 0;
-	if (js->stats.state == JOBS_UNAUTHORIZED) {
-		breaker_init(&js->breaker);
-		jobs_set_state(js, JOBS_UNKNOWN);
-	}
-	while ((job = jobs_take_awaiting(js)) != NULL) {
-		/* a service that refuses a key is there */
-		breaker_init(&js->breaker);
-		job_enqueue(job);
-	}
-	timer_set(js->pump, 0);
-}
-
-void
-jobs_key_settled(struct jobs *js)
-{
-	struct upstream_answer answer;
-	struct job *job;
-	struct now now;
-
-	clock_read(&now);
-	while ((job = jobs_take_awaiting(js)) != NULL) {
-		answer = (struct upstream_answer){
-			.error = ERR_UNAUTHORIZED, .status = 401,
-			.date_ms = MSG_NO_TIME,
-			.message = "the service refuses the agent's API key "
-			    "(HTTP 401)",
-		};
-		jobs_note(js, job, &answer, &now);
-		job_finish(job, &answer);
-	}
 }
 
 uint64_t

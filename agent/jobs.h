@@ -13,6 +13,13 @@
  * next is not kept waiting by a service that accepts and never answers; but it
  * is left to run, and an answer to it counts.
  *
+ * What is handed on for a caller (UPSTREAM_RELAY) is sent as it is, never a
+ * second time beside the first, and again only where it may be (upstream.h,
+ * once).  What comes of it may be its own affair: neither a 401 nor a 5xx of
+ * it, nor that it was never answered, counts against the service as a whole;
+ * a 401 is settled by a request of our own (jobs_relay.c).  So it is never
+ * the probe either.
+ *
  * Event-loop thread only.
  */
 #ifndef AGENT_JOBS_H
@@ -62,10 +69,11 @@ enum job_waited {
 	JOB_EXPIRY,		/* what is held expires soon, or has */
 	/* a caller: */
 	JOB_PATIENT,		/* who waits for much else */
+	JOB_RELAYED,		/* after reads, which many may wait for */
 	JOB_FIRST,
 };
 
-#define JOB_LEVELS 5
+#define JOB_LEVELS 6
 #define JOB_IS_WAITED(waited) ((waited) >= JOB_PATIENT)
 
 #define JOBS_PROBE_MS 5000
@@ -125,7 +133,8 @@ struct jobs *jobs_new(struct event_base *base, struct upstream *up,
 void jobs_free(struct jobs *js);
 
 /*
- * Queue a request; req->id is copied.  waited: who waits for it.
+ * Queue a request; req->id is copied, but not what req->relay points to.
+ * waited: who waits for it.
  * Returns 0 and a handle that is good until cb returns, or ERR_NOMEM.
  */
 int jobs_start(struct jobs *js, const struct upstream_request *req,
@@ -139,7 +148,15 @@ void job_set_waited(struct job *job, enum job_waited waited);
 void job_cancel(struct job *job);
 /* Has nothing of it been sent yet? */
 bool job_is_unsent(const struct job *job);
-/* What it was sent for is void: send it once more, as if it had just come. */
+/*
+ * May the service have it, or get it any moment?  Not if it only came to
+ * nothing so far: no connection, a refused key.
+ */
+bool job_may_arrive(const struct job *job);
+/*
+ * What it was sent for is void: send it once more, as if it had just come.
+ * Nothing for what is handed on.
+ */
 void job_restart(struct job *job);
 
 /*

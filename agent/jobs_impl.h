@@ -1,6 +1,7 @@
 /*
- * What jobs.c and jobs_note.c share: the first queues and sends, the second
- * keeps what answers have shown of the service.  For nobody else.
+ * What the parts of jobs share: jobs.c queues and sends, jobs_note.c keeps what
+ * answers have shown of the service, jobs_key.c has to do with refused keys,
+ * jobs_relay.c with what is handed on.  For nobody else.
  */
 #ifndef AGENT_JOBS_IMPL_H
 #define AGENT_JOBS_IMPL_H
@@ -39,6 +40,9 @@ struct job {
 	enum job_waited waited;
 	bool probe;		/* sent while the breaker was open */
 	bool awaits_key;	/* backing off until a key is settled */
+	bool awaits_check;	/* or until the check has ended */
+	bool is_check;		/* ours, see jobs_check() */
+	bool arrived;		/* the service may have acted on it */
 	bool lingering;		/* was a probe; its owner has its answer */
 	enum job_waited sent_as; /* waited, when it was sent */
 	unsigned int key;	/* generation of the API key it went with */
@@ -61,6 +65,7 @@ struct jobs {
 	struct timer *patience;	/* with the probe */
 	struct timer *stuck;	/* while something is under way */
 	struct job *probing;	/* the probe under way */
+	struct job *check;	/* likewise, or queued */
 	struct jobs_hooks hooks;
 	struct breaker breaker;
 	struct budget budget;
@@ -97,12 +102,48 @@ void jobs_set_state(struct jobs *js, enum jobs_state state);
 /* Is it about what failed last? */
 bool job_is_suspect(const struct job *job);
 /* For the figures, the budget and the clock.  took: milliseconds. */
-void jobs_count(struct jobs *js, uint64_t took,
+void jobs_count(struct jobs *js, const struct job *job, uint64_t took,
     const struct upstream_answer *answer, const struct now *now);
 /* What an answer means for the service as a whole. */
 void jobs_note(struct jobs *js, const struct job *job,
     const struct upstream_answer *answer, const struct now *now);
 void jobs_note_failure(struct jobs *js, const struct job *job,
     const struct upstream_answer *answer, uint64_t now_boot_ms);
+
+/* The same for what was handed on. */
+void jobs_note_relayed(struct jobs *js, const struct job *job,
+    const struct upstream_answer *answer, const struct now *now);
+
+/* --- jobs.c --- */
+
+/* The last statement of whoever calls it: job is gone afterwards. */
+void job_finish(struct job *job, struct upstream_answer *answer);
+/* It is to be sent, and is on no list. */
+void job_enqueue(struct job *job);
+/* Send it again: at once if wait_ms is 0.  False if that cannot be. */
+bool job_again(struct job *job, uint64_t wait_ms);
+/* Try again after a failure, if it is worth it. */
+bool job_retry(struct job *job, const struct now *now);
+
+/* --- jobs_key.c --- */
+
+/*
+ * A new key, in the file or already in use, deserves another try.  A refusal
+ * counts as one only for the key that is in use now.
+ */
+bool job_try_other_key(struct job *job);
+
+/* --- jobs_relay.c --- */
+
+/* Is it handed on for somebody? */
+bool job_is_relayed(const struct job *job);
+/* Its answer came; the last statement of whoever calls it. */
+void job_relay_answered(struct job *job, struct upstream_answer *answer,
+    const struct now *now);
+/*
+ * A request of our own, which tells whether the service is there and takes the
+ * key.  NULL if one is under way, or for no memory.
+ */
+struct job *jobs_check(struct jobs *js);
 
 #endif /* AGENT_JOBS_IMPL_H */

@@ -424,7 +424,7 @@ lookup_at_once(struct lookup *lk, const struct lookup_in *in,
 {
 	enum cache_state state = cache_state(in->cache, e, now);
 
-	if (lk->fresh)
+	if (lk->fresh || (e->doubted && !lk->only_if_cached))
 		return false;
 	if (state == CACHE_NEGATIVE) {
 		(void)lookup_negative(lk, e, result);

@@ -91,6 +91,16 @@ object_new(enum ref_kind kind, struct view id, struct view name)
 	return o;
 }
 
+int
+object_take(struct object *o, struct secbuf *b)
+{
+	if (b->len > UINT32_MAX)
+		return ERR_TOO_LARGE;
+	o->value_len = (uint32_t)b->len;
+	secbuf_take(b, &o->data);
+	return 0;
+}
+
 struct object *
 object_ref(struct object *o)
 {

@@ -73,6 +73,12 @@ int object_field(const struct object *o, struct view name,
     struct object_field *ret);
 
 /*
+ * Move a buffer into an object that has no data yet, as its value.  Returns 0
+ * or ERR_TOO_LARGE: it is over 4 GiB, and stays the caller's.
+ */
+int object_take(struct object *o, struct secbuf *b);
+
+/*
  * Walk the fields in the order of the service, without id and name.  *pos
  * starts at 0.  False after the last.
  */

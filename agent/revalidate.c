@@ -120,7 +120,7 @@ revalidate_can(struct revalidate *r, const struct cache_entry *e,
     bool given_up, const struct now *now)
 {
 	if (e->kind != REF_SECRET || e->version != 0 || e->object == NULL ||
-	    r->sweeping ||
+	    r->sweeping || e->doubted ||
 	    (!given_up && cache_wants_reread(r->cache, e, now)))
 		return false;
 	if (r->use != REVALIDATE_USABLE &&

@@ -699,6 +699,14 @@ secbuf_consume(struct secbuf *b, size_t n)
 }
 
 void
+secbuf_take(struct secbuf *b, struct secmem *dst)
+{
+	assert(dst->mem == NULL);
+	*dst = (struct secmem){b->mem, b->len};
+	secbuf_init(b, b->max);
+}
+
+void
 secbuf_clear(struct secbuf *b)
 {
 	secmem_free(b->mem);

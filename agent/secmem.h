@@ -151,6 +151,8 @@ void secbuf_init(struct secbuf *b, size_t max_bytes);
 int secbuf_append(struct secbuf *b, const void *src, size_t len);
 /* Drop the first n bytes (n <= len); wipes what moved away. */
 void secbuf_consume(struct secbuf *b, size_t n);
+/* Move what is in it to an empty dst; b is empty afterwards. */
+void secbuf_take(struct secbuf *b, struct secmem *dst);
 /* Wipe and release; b may be used again with the same maximum. */
 void secbuf_clear(struct secbuf *b);
 

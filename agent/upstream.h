@@ -34,7 +34,7 @@ enum upstream_op {
 struct upstream_relay {
 	const char *method;	/* a token of RFC 9110, 9.1, upper case */
 	struct view target;	/* path and query as they are sent, checked by
-				 * endpoints_target(): below url, or below the
+				 * endpoints_match(): below url, or below the
 				 * root of its host if from_root */
 	bool from_root;		/* /health, /version, /share links */
 	bool without_key;	/* POST /share/{token} */
@@ -43,6 +43,7 @@ struct upstream_relay {
 	 * own, since curl sends again by itself what a kept one lost.
 	 */
 	bool once;
+	bool own_limit;		/* a 429 is about this endpoint alone */
 	bool has_body;
 	bool allow_csprng;	/* X-Allow-Csprng: true */
 	struct view body;	/* secret memory */
@@ -132,7 +133,9 @@ struct upstream_answer {
 	 * it; body moves to cb.
 	 */
 	struct upstream_reply reply;
-	bool unsent;		/* nothing of the request can have arrived */
+	bool unsent;		/* nothing of the request can have arrived; to
+				 * the callback of a job: or it came to nothing,
+				 * by a refused key */
 };
 
 struct upstream_call;

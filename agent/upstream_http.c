@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "upstream_http.h"
+#include "upstream_http_impl.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -9,67 +9,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
-#include <curl/curl.h>
 #include <openssl/crypto.h>
 
 #include "clock.h"
 #include "curl_loop.h"
 #include "err.h"
-#include "msg.h"
 #include "upstream_header.h"
 #include "upstream_json.h"
 #include "upstream_status.h"
 
 #define URL_EXTRA (MSG_ID_MAX + 64) /* path and query that we add */
-#define HOST_MAX 128
 #define HEAD_MAX (256u * 1024) /* of all heads of an answer; curl keeps them */
 #define ERROR_BODY_MAX 8192	/* more of a refusal is not looked at */
-#define KEY_HEADER "X-Api-Key: "
-
-static char accept_header[] = "Accept: application/json";
-
-struct upstream_http {
-	struct upstream up;
-	struct event_base *base;
-	struct upstream_http *retired;	/* former settings with calls under
-					 * way, see upstream_http_configure() */
-	struct curl_loop *loop;
-	struct secmem key;
-	struct upstream_http_config cfg; /* texts are ours */
-	char host[HOST_MAX];	/* "name:port", for messages */
-	TAILQ_HEAD(, upstream_call) calls;
-};
+#define JSON_TYPE "application/json"
 
 /*
  * The headers of one transfer, in secret memory in one piece: curl keeps
  * pointers to them as long as the transfer lasts, and takes no copy.
  */
-struct headers {
-	struct curl_slist key;
-	struct curl_slist accept;
-	char text[];
-};
+#define HEADERS_MAX 5
 
-struct upstream_call {
-	TAILQ_ENTRY(upstream_call) next;
-	struct upstream_http *http;
-	upstream_cb *cb;
-	void *arg;
-	struct upstream_request req;
-	char id[MSG_ID_MAX + 1]; /* what req.id points at */
-	CURL *easy;
-	CURLcode setup;		/* the first failure to set an option */
-	struct headers *headers;
-	struct secbuf body;
-	size_t skipped;		/* of a refusal's body, not kept */
-	size_t head_len;	/* of all heads and trailers so far */
-	uint64_t connect_ms;	/* bounds of this one */
-	uint64_t total_ms;
-	int body_error;		/* why the body was not taken: ERR_* */
-	bool head_done;		/* curl does not mind one that is cut */
-	bool head_endless;
+struct headers {
+	struct curl_slist lines[HEADERS_MAX];
+	size_t count;
+	size_t len;		/* of text, used */
+	char text[];
 };
 
 /* --- process-wide --- */
@@ -245,6 +210,8 @@ static const struct {
 	{CURLE_SSL_CONNECT_ERROR, "the TLS handshake with ", " failed"},
 	{CURLE_PARTIAL_FILE, "the answer of ", " was cut short"},
 	{CURLE_GOT_NOTHING, "", " closed the connection without an answer"},
+	{CURLE_ABORTED_BY_CALLBACK, "", " wants it sent again, which may not "
+	    "be"},
 };
 
 #define NPLAIN (sizeof(plain_failures) / sizeof(plain_failures[0]))
@@ -321,9 +288,8 @@ status_of(const struct upstream_call *c)
 	return (int)status;
 }
 
-/* Of the final answer; NULL if it is not there, or there twice. */
-static const char *
-header_of(const struct upstream_call *c, const char *name)
+const char *
+upstream_http_header(const struct upstream_call *c, const char *name)
 {
 	struct curl_header *h = NULL;
 
@@ -344,14 +310,14 @@ read_headers(const struct upstream_call *c, struct upstream_answer *a,
 	int64_t wall_ms;
 	struct now now;
 
-	a->date_ms = upstream_header_date(header_of(c, "Date"));
+	a->date_ms = upstream_header_date(upstream_http_header(c, "Date"));
 	clock_read(&now);
 	wall_ms = a->date_ms != MSG_NO_TIME ? a->date_ms : now.wall_ms;
 	*ret_retry_after_s = upstream_header_retry_after(
-	    header_of(c, "Retry-After"), wall_ms);
-	upstream_header_rate(header_of(c, "X-RateLimit-Limit"),
-	    header_of(c, "X-RateLimit-Remaining"),
-	    header_of(c, "X-RateLimit-Reset"), wall_ms, &a->rate);
+	    upstream_http_header(c, "Retry-After"), wall_ms);
+	upstream_header_rate(upstream_http_header(c, "X-RateLimit-Limit"),
+	    upstream_http_header(c, "X-RateLimit-Remaining"),
+	    upstream_http_header(c, "X-RateLimit-Reset"), wall_ms, &a->rate);
 }
 
 static void
@@ -376,8 +342,11 @@ done_cb(void *arg, CURL *easy, CURLcode result)
 		read_headers(c, &answer, &retry_after_s);
 		upstream_status_read(&c->req, status, retry_after_s,
 		    (struct view){c->body.mem, c->body.len}, &answer);
+		if (c->req.relay != NULL)
+			upstream_relay_reply(c, &answer);
 	} else {
 		transfer_failed(c, result, &answer);
+		answer.unsent = c->req.relay != NULL && !c->begun;
 	}
 	secbuf_clear(&c->body); /* the callback may take its time */
 	c->cb(c->arg, &answer);
@@ -401,7 +370,7 @@ write_cb(char *data, size_t one, size_t len, void *arg)
 	int status = status_of(c);
 
 	(void)one;
-	if (status < 200 || status >= 300) {
+	if (c->req.relay == NULL && (status < 200 || status >= 300)) {
 		if (len <= ERROR_BODY_MAX - c->body.len)
 			return secbuf_append(&c->body, data, len) == 0 ?
 			    len : 0;
@@ -449,20 +418,66 @@ key_sane(const struct secmem *key)
 	return i > 0;
 }
 
-static struct headers *
-headers_new(const struct secmem *key)
+/* One more line; there is room for it. */
+static void
+headers_add(struct headers *h, const char *name, const void *value, size_t len)
 {
-	size_t start = sizeof(KEY_HEADER) - 1;
+	struct curl_slist *line = &h->lines[h->count];
+	char *text = h->text + h->len;
+	size_t start = strlen(name);
+
+	memcpy(text, name, start);
+	if (len > 0)
+		memcpy(text + start, value, len);
+	text[start + len] = '\0';
+	h->len += start + len + 1;
+	*line = (struct curl_slist){text, NULL};
+	if (h->count++ > 0)
+		line[-1].next = line;
+}
+
+static void
+headers_add_type(struct headers *h, const char *name, struct view type)
+{
+	if (type.len > 0)
+		headers_add(h, name, type.p, type.len);
+	else
+		headers_add(h, name, JSON_TYPE, sizeof(JSON_TYPE) - 1);
+}
+
+/*
+ * Nothing else goes out but these, and what curl makes of the rest.  Expect:
+ * is left out: a 417 would have curl send the request twice.
+ */
+static struct headers *
+headers_new(const struct secmem *key, const struct upstream_relay *relay)
+{
+	static const char names[] = "X-Api-Key: Accept: Content-Type: "
+	    "X-Allow-Csprng: true" "Expect:";
+	static const struct upstream_relay none;
 	struct headers *h;
 
-	h = secmem_malloc(sizeof(*h) + start + secmem_len(key) + 1);
+	if (relay == NULL)
+		relay = &none;
+	h = secmem_malloc(sizeof(*h) + sizeof(names) + HEADERS_MAX +
+	    secmem_len(key) + relay->accept.len + relay->content_type.len +
+	    2 * sizeof(JSON_TYPE));
 	if (h == NULL)
 		return NULL;
-	memcpy(h->text, KEY_HEADER, start);
-	memcpy(h->text + start, secmem_bytes(key), secmem_len(key));
-	h->text[start + secmem_len(key)] = '\0';
-	h->key = (struct curl_slist){h->text, &h->accept};
-	h->accept = (struct curl_slist){accept_header, NULL};
+	h->count = h->len = 0;
+	if (!relay->without_key)
+		headers_add(h, "X-Api-Key: ", secmem_bytes(key),
+		    secmem_len(key));
+	headers_add_type(h, "Accept: ", relay->accept);
+	if (relay == &none)
+		return h;
+	if (relay->has_body)
+		headers_add_type(h, "Content-Type: ", relay->content_type);
+	else
+		headers_add(h, "Content-Type:", NULL, 0);
+	headers_add(h, "Expect:", NULL, 0);
+	if (relay->allow_csprng)
+		headers_add(h, "X-Allow-Csprng: true", NULL, 0);
 	return h;
 }
 
@@ -501,18 +516,10 @@ make_url(const struct upstream_call *c, char *ret, size_t size)
 		    r->page, r->page_size);
 		break;
 	case UPSTREAM_RELAY:
-		return ERR_UNSUPPORTED;
+		return upstream_relay_url(c, ret, size);
 	}
 	return n < 0 || (size_t)n >= size ? ERR_INTERNAL : 0;
 }
-
-/* Set an option unless one failed before. */
-#define SET(c, option, value)						\
-	do {								\
-		if ((c)->setup == CURLE_OK)				\
-			(c)->setup = curl_easy_setopt((c)->easy,	\
-			    option, value);				\
-	} while (0)
 
 /*
  * TLS is verified, always.  Without a directory of certificates curl keeps
@@ -523,15 +530,15 @@ set_tls(struct upstream_call *c)
 {
 	const struct upstream_http_config *cfg = &c->http->cfg;
 
-	SET(c, CURLOPT_SSL_VERIFYPEER, 1L);
-	SET(c, CURLOPT_SSL_VERIFYHOST, 2L);
-	SET(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	SET(c, CURLOPT_CAPATH, NULL);
-	SET(c, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+	UPSTREAM_SET(c, CURLOPT_SSL_VERIFYPEER, 1L);
+	UPSTREAM_SET(c, CURLOPT_SSL_VERIFYHOST, 2L);
+	UPSTREAM_SET(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	UPSTREAM_SET(c, CURLOPT_CAPATH, NULL);
+	UPSTREAM_SET(c, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 	if (cfg->ca_file != NULL)
-		SET(c, CURLOPT_CAINFO, cfg->ca_file);
+		UPSTREAM_SET(c, CURLOPT_CAINFO, cfg->ca_file);
 	if (cfg->pinned_public_key != NULL)
-		SET(c, CURLOPT_PINNEDPUBLICKEY, cfg->pinned_public_key);
+		UPSTREAM_SET(c, CURLOPT_PINNEDPUBLICKEY, cfg->pinned_public_key);
 }
 
 /* "" and not NULL: the latter would have curl look into the environment. */
@@ -540,16 +547,16 @@ set_proxy(struct upstream_call *c)
 {
 	const char *proxy = c->http->cfg.proxy;
 
-	SET(c, CURLOPT_PROXY, proxy == NULL ? "" : proxy);
-	SET(c, CURLOPT_NOPROXY, "");
-	SET(c, CURLOPT_PROXY_SSL_VERIFYPEER, 1L);
-	SET(c, CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
-	SET(c, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	SET(c, CURLOPT_PROXY_CAPATH, NULL);
+	UPSTREAM_SET(c, CURLOPT_PROXY, proxy == NULL ? "" : proxy);
+	UPSTREAM_SET(c, CURLOPT_NOPROXY, "");
+	UPSTREAM_SET(c, CURLOPT_PROXY_SSL_VERIFYPEER, 1L);
+	UPSTREAM_SET(c, CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
+	UPSTREAM_SET(c, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	UPSTREAM_SET(c, CURLOPT_PROXY_CAPATH, NULL);
 	if (c->http->cfg.ca_file != NULL)
-		SET(c, CURLOPT_PROXY_CAINFO, c->http->cfg.ca_file);
+		UPSTREAM_SET(c, CURLOPT_PROXY_CAINFO, c->http->cfg.ca_file);
 	/* The key is for the service, not for the proxy. */
-	SET(c, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
+	UPSTREAM_SET(c, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
 }
 
 /*
@@ -559,49 +566,53 @@ set_proxy(struct upstream_call *c)
 static void
 set_transfer(struct upstream_call *c, const char *url)
 {
-	SET(c, CURLOPT_URL, url);
-	SET(c, CURLOPT_PRIVATE, c);
-	SET(c, CURLOPT_NOSIGNAL, 1L);
-	SET(c, CURLOPT_QUICK_EXIT, 1L);
-	SET(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	SET(c, CURLOPT_PROTOCOLS_STR, "http,https");
-	SET(c, CURLOPT_FOLLOWLOCATION, 0L);
-	SET(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	SET(c, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-	SET(c, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_ms);
-	SET(c, CURLOPT_TIMEOUT_MS, (long)c->total_ms);
-	SET(c, CURLOPT_USERAGENT, "qapi-agent/" PACKAGE_VERSION);
-	SET(c, CURLOPT_HTTPHEADER, &c->headers->key);
-	SET(c, CURLOPT_WRITEFUNCTION, write_cb);
-	SET(c, CURLOPT_WRITEDATA, c);
-	SET(c, CURLOPT_HEADERFUNCTION, header_cb);
-	SET(c, CURLOPT_HEADERDATA, c);
+	UPSTREAM_SET(c, CURLOPT_URL, url);
+	UPSTREAM_SET(c, CURLOPT_PRIVATE, c);
+	UPSTREAM_SET(c, CURLOPT_NOSIGNAL, 1L);
+	UPSTREAM_SET(c, CURLOPT_QUICK_EXIT, 1L);
+	UPSTREAM_SET(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	UPSTREAM_SET(c, CURLOPT_PROTOCOLS_STR, "http,https");
+	UPSTREAM_SET(c, CURLOPT_FOLLOWLOCATION, 0L);
+	UPSTREAM_SET(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	UPSTREAM_SET(c, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	UPSTREAM_SET(c, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_ms);
+	UPSTREAM_SET(c, CURLOPT_TIMEOUT_MS, (long)c->total_ms);
+	UPSTREAM_SET(c, CURLOPT_USERAGENT, "qapi-agent/" PACKAGE_VERSION);
+	UPSTREAM_SET(c, CURLOPT_HTTPHEADER, c->headers->lines);
+	UPSTREAM_SET(c, CURLOPT_WRITEFUNCTION, write_cb);
+	UPSTREAM_SET(c, CURLOPT_WRITEDATA, c);
+	UPSTREAM_SET(c, CURLOPT_HEADERFUNCTION, header_cb);
+	UPSTREAM_SET(c, CURLOPT_HEADERDATA, c);
 }
 
 /* key: to ask with; not needed afterwards. */
 static int
 call_setup(struct upstream_call *c, const struct secmem *key)
 {
-	size_t size = strlen(c->http->cfg.url) + URL_EXTRA;
+	const struct upstream_relay *relay = c->req.relay;
+	size_t size = strlen(c->http->cfg.url) + URL_EXTRA +
+	    (relay != NULL ? relay->target.len : 0);
 	char *url;
 	int r;
 
 	if (!key_sane(key))
 		return ERR_INTERNAL;
 	c->easy = curl_easy_init();
-	c->headers = headers_new(key);
-	url = malloc(size);
+	c->headers = headers_new(key, relay);
+	url = secmem_malloc(size); /* that of a share link is a secret */
 	if (c->easy == NULL || c->headers == NULL || url == NULL) {
 		r = ERR_NOMEM;
 	} else if ((r = make_url(c, url, size)) == 0) {
 		set_transfer(c, url);
 		set_tls(c);
 		set_proxy(c);
+		if (relay != NULL)
+			upstream_relay_set(c);
 		if (c->setup != CURLE_OK)
 			r = c->setup == CURLE_OUT_OF_MEMORY ? ERR_NOMEM :
 			    ERR_INTERNAL;
 	}
-	free(url);
+	secmem_free(url);
 	return r;
 }
 
@@ -654,9 +665,15 @@ http_start(struct upstream *up, const struct upstream_request *req,
 	struct upstream_call *c;
 	int error;
 
-	if (r.op == UPSTREAM_LIST_SECRETS || r.op == UPSTREAM_LIST_KEYS)
+	if (r.op != UPSTREAM_RELAY)
+		r.relay = NULL;
+	if (r.op == UPSTREAM_READ_SECRET || r.op == UPSTREAM_READ_KEY) {
+		if (!upstream_id_valid(r.id))
+			return ERR_BAD_REQUEST;
+	} else {
 		r.id = (struct view){NULL, 0};
-	else if (!upstream_id_valid(r.id))
+	}
+	if (r.relay != NULL && upstream_relay_check(r.relay) != 0)
 		return ERR_BAD_REQUEST;
 	if ((c = call_new(http_of(up), &r)) == NULL)
 		return ERR_NOMEM;

@@ -111,6 +111,35 @@ read_other(struct upstream_answer *a)
 	}
 }
 
+/*
+ * A request that was handed on: what it was about is the caller's business.
+ * Only what concerns the agent's key or the service is told apart.
+ */
+static void
+read_relayed(const struct upstream_relay *relay, struct view body,
+    struct upstream_answer *a)
+{
+	char scope[UPSTREAM_SCOPE_MAX + 1];
+	int status = a->status;
+
+	if (status >= 200 && status < 300)
+		return;
+	if (status == 401 && !relay->without_key)
+		say(a, ERR_UNAUTHORIZED,
+		    "the service refuses the agent's API key");
+	else if (status == 403 && !relay->without_key &&
+	    upstream_json_reason(body, scope) == UPSTREAM_REASON_SCOPE)
+		no_scope(a, scope);
+	else if (status == 404 || status == 410)
+		say(a, ERR_NOT_FOUND, "the service has no such thing");
+	else if (status == 429)
+		read_429(body, a);
+	else if (status >= 400 && status < 500 && status != 408)
+		say(a, ERR_DENIED, "the service refuses it");
+	else
+		read_other(a);
+}
+
 static uint64_t
 capped_ms(int64_t seconds)
 {
@@ -128,7 +157,9 @@ upstream_status_read(const struct upstream_request *req, int status,
 	answer->status = status;
 	if (status == 429 || status >= 500)
 		answer->retry_after_ms = capped_ms(retry_after_s);
-	if (status >= 200 && status < 300)
+	if (req->op == UPSTREAM_RELAY)
+		read_relayed(req->relay, body, answer);
+	else if (status >= 200 && status < 300)
 		upstream_json_read(req, body, answer);
 	else if (status == 401)
 		say(answer, ERR_UNAUTHORIZED,

@@ -1,5 +1,6 @@
 /*
- * What an HTTP status of the service means for a read.
+ * What an HTTP status of the service means for a read, and for a request that
+ * was handed on.
  */
 #ifndef AGENT_UPSTREAM_STATUS_H
 #define AGENT_UPSTREAM_STATUS_H

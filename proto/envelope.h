@@ -1,12 +1,15 @@
 /*
- * How an envelope begins (docs/envelope.md): enough to tell one from the
- * service's own payload, and to know where its header ends.  What is in the
- * header, and what follows it, is the agent's affair.
+ * The header of an envelope (docs/envelope.md): how one is told from the
+ * service's own payload, where its header ends, and what is in it.  What
+ * follows it is the agent's affair.
  */
 #ifndef PROTO_ENVELOPE_H
 #define PROTO_ENVELOPE_H
 
 #include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
 
 /*
  * No payload of the service begins so: those are base64.  The last byte is the
@@ -25,5 +28,33 @@
  * ENVELOPE_PREFIX_LEN.
  */
 int envelope_header_len(const void *p, size_t len, size_t *ret_len);
+
+#define ENVELOPE_STREAM_LEN 24		/* secretstream's own header */
+#define ENVELOPE_ALGORITHM_MAX 64
+#define ENVELOPE_WRAPPED_MAX 7900u
+
+enum envelope_cipher {
+	ENVELOPE_XCHACHA20_POLY1305 = 1,	/* libsodium's secretstream */
+};
+
+struct envelope {
+	uint16_t cipher;	/* enum envelope_cipher */
+	uint32_t chunk_len;	/* plain bytes of each chunk but the last */
+	struct view stream;	/* ENVELOPE_STREAM_LEN bytes */
+	uint64_t key_version;	/* 0: not told */
+	struct view key_id;	/* of the key that wraps the data key */
+	struct view algorithm;	/* as the service named it; may be empty */
+	struct view wrapped;	/* the data key, as the service gave it */
+};
+
+/* Append a header to wr; a part over its limit latches it. */
+void envelope_encode(struct wr *wr, const struct envelope *e);
+
+/*
+ * header: all of it and nothing else; views point into it.  Returns 0,
+ * ERR_BAD_REQUEST, or ERR_UNSUPPORTED for a version, a cipher or a length of
+ * chunks of later.
+ */
+int envelope_decode(struct view header, struct envelope *ret);
 
 #endif /* PROTO_ENVELOPE_H */

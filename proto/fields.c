@@ -267,6 +267,37 @@ fields_put_cut(struct wr *wr, uint16_t tag, struct view v, size_t max)
 }
 
 void
+fields_put_terms(struct wr *wr, const struct msg_terms *terms)
+{
+	if (terms->deadline_ms != MSG_NO_LIMIT)
+		fields_put_u64(wr, TAG_DEADLINE_MS, terms->deadline_ms);
+	if (terms->max_age_ms != MSG_NO_LIMIT)
+		fields_put_u64(wr, TAG_MAX_AGE_MS, terms->max_age_ms);
+	if (terms->max_stale_ms != MSG_NO_LIMIT)
+		fields_put_u64(wr, TAG_MAX_STALE_MS, terms->max_stale_ms);
+	if (terms->flags != 0)
+		fields_put_u32(wr, TAG_TERMS, terms->flags);
+}
+
+size_t
+fields_put_last(struct wr *wr, uint16_t tag, struct view v, size_t max,
+    bool external)
+{
+	uint8_t *p;
+
+	if (!external || v.len > max) {
+		fields_put_bytes(wr, tag, v.p, v.len, max);
+		return 0;
+	}
+	p = wr_room(wr, FIELD_HEAD);
+	if (p == NULL)
+		return 0;
+	be_put_u16(p, tag);
+	be_put_u32(p + 2, (uint32_t)v.len);
+	return v.len;
+}
+
+void
 fields_put_position(struct wr *wr, struct view v)
 {
 	if (v.len == 0)

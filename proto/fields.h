@@ -76,6 +76,7 @@ enum tag {
 	TAG_VERIFIED_BY = 0x0092,
 	TAG_SEAL = 0x0093,
 	TAG_HEADER = 0x0094,
+	TAG_RETRY_AFTER_MS = 0x0095,
 };
 
 /* What a field holds, and what the place for it in the struct is. */
@@ -112,6 +113,17 @@ struct spec {
 #define BIT(i) (UINT32_C(1) << (i))
 #define SPEC(fields, required) \
 	{ (fields), sizeof(fields) / sizeof((fields)[0]), (required) }
+
+/* All bits of TERMS. */
+#define TERM_BITS (MSG_TERM_ONLY_IF_CACHED | MSG_TERM_FRESH | \
+    MSG_TERM_WANT_POSITION)
+
+#define F_TERMS(s) \
+	{ TAG_DEADLINE_MS, FIELD_U64, offsetof(s, terms.deadline_ms), 0, 0 }, \
+	{ TAG_MAX_AGE_MS, FIELD_U64, offsetof(s, terms.max_age_ms), 0, 0 }, \
+	{ TAG_MAX_STALE_MS, FIELD_U64, offsetof(s, terms.max_stale_ms), 0, \
+	    0 }, \
+	{ TAG_TERMS, FIELD_BITS, offsetof(s, terms.flags), 0, TERM_BITS }
 
 #define F_FRESHNESS(s, meta) \
 	{ TAG_FRESHNESS, FIELD_U8, offsetof(s, meta freshness), MSG_FRESH, \
@@ -235,6 +247,16 @@ fields_end_nested(struct wr *wr, size_t start)
  * than none.
  */
 void fields_put_cut(struct wr *wr, uint16_t tag, struct view v, size_t max);
+
+/* What of the terms is said. */
+void fields_put_terms(struct wr *wr, const struct msg_terms *terms);
+
+/*
+ * A field whose bytes the caller sends right behind what is in wr, if
+ * external.  Returns how many those are, for frame_end().
+ */
+size_t fields_put_last(struct wr *wr, uint16_t tag, struct view v, size_t max,
+    bool external);
 
 /* POSITION, unless empty; any other length than its own latches wr. */
 void fields_put_position(struct wr *wr, struct view v);

@@ -9,16 +9,6 @@
 #include "fields.h"
 #include "text.h"
 
-#define TERM_BITS (MSG_TERM_ONLY_IF_CACHED | MSG_TERM_FRESH | \
-    MSG_TERM_WANT_POSITION)
-
-#define F_TERMS(s) \
-	{ TAG_DEADLINE_MS, FIELD_U64, offsetof(s, terms.deadline_ms), 0, 0 }, \
-	{ TAG_MAX_AGE_MS, FIELD_U64, offsetof(s, terms.max_age_ms), 0, 0 }, \
-	{ TAG_MAX_STALE_MS, FIELD_U64, offsetof(s, terms.max_stale_ms), 0, \
-	    0 }, \
-	{ TAG_TERMS, FIELD_BITS, offsetof(s, terms.flags), 0, TERM_BITS }
-
 /* the encoder writes what these promise to have room for */
 static_assert(FRAME_HEADER_LEN + 4 * 14 + 3 * 8 + 3 * 7 + 5 * FIELD_HEAD +
     MSG_POSITION_LEN + MSG_MESSAGE_MAX + MSG_ID_MAX + MSG_NAME_MAX <=
@@ -42,26 +32,13 @@ msg_terms_init(struct msg_terms *terms)
 	terms->flags = 0;
 }
 
-static void
-put_terms(struct wr *wr, const struct msg_terms *terms)
-{
-	if (terms->deadline_ms != MSG_NO_LIMIT)
-		fields_put_u64(wr, TAG_DEADLINE_MS, terms->deadline_ms);
-	if (terms->max_age_ms != MSG_NO_LIMIT)
-		fields_put_u64(wr, TAG_MAX_AGE_MS, terms->max_age_ms);
-	if (terms->max_stale_ms != MSG_NO_LIMIT)
-		fields_put_u64(wr, TAG_MAX_STALE_MS, terms->max_stale_ms);
-	if (terms->flags != 0)
-		fields_put_u32(wr, TAG_TERMS, terms->flags);
-}
-
 size_t
 msg_refs_begin(struct wr *wr, uint8_t type, uint64_t id,
     const struct msg_terms *terms, bool all)
 {
 	size_t start = frame_begin(wr, type, 0, id);
 
-	put_terms(wr, terms);
+	fields_put_terms(wr, terms);
 	if (all)
 		fields_put_u8(wr, TAG_ALL, 1);
 	return start;
@@ -140,7 +117,7 @@ msg_list_encode(struct wr *wr, uint64_t id, const struct msg_list *m)
 {
 	size_t start = frame_begin(wr, FRAME_LIST, 0, id);
 
-	put_terms(wr, &m->terms);
+	fields_put_terms(wr, &m->terms);
 	if (m->kind != 0)
 		fields_put_u8(wr, TAG_KIND, m->kind);
 	frame_end(wr, start, 0);
@@ -186,26 +163,6 @@ msg_meta_init(struct msg_meta *meta)
 	};
 }
 
-/* CONTENT and VALUE.  Returns how much of the frame the caller sends. */
-static size_t
-put_value(struct wr *wr, const struct msg_result *m, bool external)
-{
-	uint8_t *p;
-
-	fields_put_u8(wr, TAG_CONTENT, m->content);
-	if (!external || m->value.len > MSG_VALUE_MAX) {
-		fields_put_bytes(wr, TAG_VALUE, m->value.p, m->value.len,
-		    MSG_VALUE_MAX);
-		return 0;
-	}
-	p = wr_room(wr, FIELD_HEAD);
-	if (p == NULL)
-		return 0;
-	be_put_u16(p, TAG_VALUE);
-	be_put_u32(p + 2, (uint32_t)m->value.len);
-	return m->value.len;
-}
-
 void
 msg_result_encode(struct wr *wr, uint16_t flags, uint64_t id,
     const struct msg_result *m, bool external)
@@ -223,8 +180,11 @@ msg_result_encode(struct wr *wr, uint16_t flags, uint64_t id,
 		fields_put_position(wr, m->position);
 		if (m->changed)
 			fields_put_u8(wr, TAG_CHANGED, 1);
-		if (m->content != 0)
-			extra = put_value(wr, m, external);
+		if (m->content != 0) {
+			fields_put_u8(wr, TAG_CONTENT, m->content);
+			extra = fields_put_last(wr, TAG_VALUE, m->value,
+			    MSG_VALUE_MAX, external);
+		}
 	}
 	frame_end(wr, start, extra);
 }

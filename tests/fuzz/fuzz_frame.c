@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "envelope.h"
 #include "err.h"
 #include "fuzz.h"
 #include "msg.h"
+#include "msg_call.h"
 #include "msg_report.h"
 #include "msg_watch.h"
 
@@ -302,6 +304,117 @@ try_drill_and_metrics(struct view body)
 }
 
 static void
+try_call(struct view body)
+{
+	struct msg_call a;
+	struct msg_call b;
+	struct msg_called c;
+	struct msg_called d;
+	struct wr wr;
+
+	if (msg_call_decode(body, &a) == 0) {
+		wr_init(&wr, out, sizeof(out));
+		msg_call_encode(&wr, 1, &a, false);
+		FUZZ_ASSERT(msg_call_decode(body_of(&wr), &b) == 0);
+		FUZZ_ASSERT(a.terms.deadline_ms == b.terms.deadline_ms &&
+		    a.terms.flags == b.terms.flags &&
+		    same(a.method, b.method) && same(a.target, b.target) &&
+		    same(a.ref, b.ref) && a.has_data == b.has_data &&
+		    same(a.content_type, b.content_type) &&
+		    same(a.data, b.data));
+	}
+	if (msg_called_decode(body, &c) == 0) {
+		wr_init(&wr, out, sizeof(out));
+		msg_called_encode(&wr, 1, &c, false);
+		FUZZ_ASSERT(msg_called_decode(body_of(&wr), &d) == 0);
+		FUZZ_ASSERT(c.status == d.status &&
+		    same(c.content_type, d.content_type) &&
+		    c.retry_after_ms == d.retry_after_ms &&
+		    c.freshness == d.freshness && same(c.value, d.value));
+	}
+}
+
+static void
+try_crypt(struct view body)
+{
+	struct msg_crypt a;
+	struct msg_crypt b;
+	struct msg_verified v;
+	struct msg_verified w;
+	struct wr wr;
+	uint8_t type;
+
+	for (type = FRAME_ENCRYPT; type <= FRAME_VERIFY; type++) {
+		if (msg_crypt_decode(type, body, &a) != 0)
+			continue;
+		wr_init(&wr, out, sizeof(out));
+		msg_crypt_encode(&wr, type, 1, &a, false);
+		FUZZ_ASSERT(msg_crypt_decode(type, body_of(&wr), &b) == 0);
+		FUZZ_ASSERT(a.deadline_ms == b.deadline_ms &&
+		    same(a.key, b.key) && same(a.algorithm, b.algorithm) &&
+		    same(a.aad, b.aad) && same(a.signature, b.signature) &&
+		    same(a.data, b.data));
+	}
+	if (msg_verified_decode(body, &v) != 0)
+		return;
+	wr_init(&wr, out, MSG_VERIFIED_MAX);
+	msg_verified_encode(&wr, 1, &v);
+	FUZZ_ASSERT(msg_verified_decode(body_of(&wr), &w) == 0);
+	FUZZ_ASSERT(v.valid == w.valid && v.by == w.by);
+}
+
+static void
+try_stream(struct view body)
+{
+	struct msg_stream_open a;
+	struct msg_stream_open b;
+	struct msg_stream_data c;
+	struct msg_stream_data d;
+	struct msg_stream_bytes bytes;
+	struct wr wr;
+
+	if (msg_stream_open_decode(body, &a) == 0) {
+		wr_init(&wr, out, sizeof(out));
+		msg_stream_open_encode(&wr, 1, &a);
+		FUZZ_ASSERT(msg_stream_open_decode(body_of(&wr), &b) == 0);
+		FUZZ_ASSERT(a.deadline_ms == b.deadline_ms &&
+		    a.seal == b.seal && same(a.aad, b.aad) &&
+		    same(a.header, b.header));
+		FUZZ_ASSERT(!a.seal || same(a.key, b.key));
+	}
+	if (msg_stream_data_decode(body, &c) == 0) {
+		wr_init(&wr, out, sizeof(out));
+		msg_stream_data_encode(&wr, 1, &c, false);
+		FUZZ_ASSERT(msg_stream_data_decode(body_of(&wr), &d) == 0);
+		FUZZ_ASSERT(c.stream == d.stream && c.final == d.final &&
+		    same(c.data, d.data));
+	}
+	if (msg_stream_bytes_decode(body, &bytes) == 0)
+		FUZZ_ASSERT(bytes.value.len <= body.len);
+}
+
+/* Not a message, but what one of them carries. */
+static void
+try_envelope(struct view header)
+{
+	struct envelope a;
+	struct envelope b;
+	struct view again;
+	struct wr wr;
+
+	if (envelope_decode(header, &a) != 0)
+		return;
+	wr_init(&wr, out, MSG_ENVELOPE_MAX);
+	envelope_encode(&wr, &a);
+	FUZZ_ASSERT(!wr.failed);
+	again = (struct view){ wr.p, wr.len };
+	FUZZ_ASSERT(same(header, again));
+	FUZZ_ASSERT(envelope_decode(again, &b) == 0);
+	FUZZ_ASSERT(a.key_version == b.key_version &&
+	    same(a.key_id, b.key_id) && same(a.wrapped, b.wrapped));
+}
+
+static void
 try_others(struct view body)
 {
 	struct msg_hello hello;
@@ -344,6 +457,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		try_event_and_reject(f.body);
 		try_explain(f.body);
 		try_drill_and_metrics(f.body);
+		try_call(f.body);
+		try_crypt(f.body);
+		try_stream(f.body);
+		try_envelope(f.body);
 		data += f.total;
 		size -= f.total;
 	}

@@ -83,6 +83,35 @@ class Vectors(unittest.TestCase):
         self.assertEqual(frame(wire.METRICS, field("NAMES", 1), 13),
                          v["metrics"])
 
+    def test_vectors_of_the_operations_are_written(self):
+        v = vectors()
+        for name, kind, rid, pairs in (
+                ("call", wire.CALL, 15, [
+                    ("DEADLINE_MS", 10000), ("METHOD", "GET"),
+                    ("TARGET", "/audit-logs?page=2")]),
+                ("call-data", wire.CALL, 16, [
+                    ("METHOD", "PATCH"), ("TARGET", "/api/v1/secrets/{id}"),
+                    ("REF", "qapi://secrets/a"),
+                    ("CONTENT_TYPE", "application/merge-patch+json"),
+                    ("DATA", b'{"notes":"x"}')]),
+                ("encrypt", wire.ENCRYPT, 17, [
+                    ("KEY", "mail"), ("ALGORITHM", "ML-KEM-768"),
+                    ("AAD", "order 7"), ("DATA", b"p\0q")]),
+                ("decrypt", wire.DECRYPT, 18, [
+                    ("DEADLINE_MS", 10000), ("AAD", "order 7"),
+                    ("DATA", b"eyJjIjoiIn0=")]),
+                ("sign", wire.SIGN, 19, [("KEY", "signing"),
+                                         ("DATA", b"hello")]),
+                ("verify", wire.VERIFY, 20, [
+                    ("KEY", "signing"), ("SIGNATURE", b"\xde\xad\xbe\xef"),
+                    ("DATA", b"hello")]),
+                ("stream-seal", wire.STREAM_OPEN, 21, [
+                    ("SEAL", 1), ("KEY", "mail"), ("AAD", "order 7")]),
+                ("stream-data", wire.STREAM_DATA, 23, [
+                    ("STREAM", 21), ("FINAL", 1), ("DATA", b"the end")])):
+            with self.subTest(name):
+                self.assertEqual(frame(kind, wire.fields(pairs), rid), v[name])
+
 
 class Answers(Case):
     SEED = SEED

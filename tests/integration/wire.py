@@ -19,8 +19,11 @@ FD = 0x0002
 # Messages (section 4)
 HELLO, PING, GET, LIST, STATUS, REFRESH, PURGE = range(0x01, 0x08)
 WATCH, CANCEL, REJECT, EXPLAIN, DRILL, METRICS = range(0x08, 0x0e)
+CALL, ENCRYPT, DECRYPT, SIGN, VERIFY = range(0x0e, 0x13)
+STREAM_OPEN, STREAM_DATA = range(0x13, 0x15)
 A_HELLO, RESULT, ROWS, STATS, DONE, ERROR_MSG = range(0x80, 0x86)
 EVENT, EXPLAINED, DRILLED, METRICS_TEXT = range(0x86, 0x8a)
+CALLED, VERIFIED, STREAM_BYTES = range(0x8a, 0x8d)
 
 # Fields (section 3): tag -> (name, type)
 FIELDS = {
@@ -35,6 +38,15 @@ FIELDS = {
     0x0014: ("AS", "text"),
     0x0015: ("DURATION_MS", "u64"),
     0x0016: ("NAMES", "u8"),
+    0x0017: ("METHOD", "text"),
+    0x0018: ("TARGET", "text"),
+    0x0019: ("CONTENT_TYPE", "text"),
+    0x001a: ("KEY", "text"),
+    0x001b: ("ALGORITHM", "text"),
+    0x001c: ("AAD", "text"),
+    0x001d: ("SIGNATURE", "bytes"),
+    0x001e: ("STREAM", "u64"),
+    0x001f: ("FINAL", "u8"),
     0x0020: ("INDEX", "u16"),
     0x0021: ("ERROR", "u16"),
     0x0022: ("MESSAGE", "text"),
@@ -49,6 +61,7 @@ FIELDS = {
     0x002b: ("POSITION", "bytes"),
     0x002c: ("CHANGED", "u8"),
     0x002d: ("REASON", "u8"),
+    0x002e: ("DATA", "bytes"),
     0x002f: ("VALUE", "bytes"),
     0x0030: ("ROW", "fields"),
     0x0040: ("STAT", "fields"),
@@ -71,6 +84,12 @@ FIELDS = {
     0x0073: ("LIMIT", "u8"),
     0x0074: ("ELAPSED_MS", "u64"),
     0x0080: ("TEXT", "text"),
+    0x0090: ("STATUS", "u16"),
+    0x0091: ("VALID", "u8"),
+    0x0092: ("VERIFIED_BY", "u8"),
+    0x0093: ("SEAL", "u8"),
+    0x0094: ("HEADER", "bytes"),
+    0x0095: ("RETRY_AFTER_MS", "u64"),
 }
 TAGS = {name: tag for tag, (name, _) in FIELDS.items()}
 REPEATED = {"REF", "ROW", "STAT", "WATCH_REF", "DRILL_READ", "DRILL_VALUE"}

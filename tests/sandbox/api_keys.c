@@ -101,9 +101,21 @@ api_keys_find(const struct api_keys *keys, const char *key)
 
 #define MINUTE_MS 60000
 
+static void
+begin_anew(void *item, void *arg)
+{
+	struct api_key *k = item;
+
+	(void)arg;
+	k->minute_ms = 0;
+}
+
 void
 api_keys_limit(struct api_keys *keys, int64_t per_minute)
 {
+	/* What was used while nobody minded does not count. */
+	if (keys->per_minute == 0)
+		table_each(keys->by_key, begin_anew, NULL);
 	keys->per_minute = per_minute;
 }
 
@@ -113,22 +125,24 @@ api_keys_take(
 {
 	struct api_key *k = table_get(keys->by_key, key);
 	int64_t now = timefmt_monotonic_ms();
+	int64_t limit =
+	    keys->per_minute == 0 ? API_KEYS_PER_MINUTE : keys->per_minute;
 	bool granted;
 
 	memset(ret_rate, 0, sizeof(*ret_rate));
-	if (k == NULL || keys->per_minute == 0)
+	if (k == NULL)
 		return true;
 	if (k->minute_ms == 0 || now - k->minute_ms >= MINUTE_MS) {
 		k->minute_ms = now;
 		k->used = 0;
 	}
-	granted = k->used < keys->per_minute;
+	granted = k->used < limit;
 	if (granted)
 		k->used++;
 	ret_rate->limit = keys->per_minute;
-	ret_rate->remaining = keys->per_minute - k->used;
+	ret_rate->remaining = k->used < limit ? limit - k->used : 0;
 	ret_rate->reset_ms = k->minute_ms + MINUTE_MS - now;
-	return granted;
+	return granted || keys->per_minute == 0;
 }
 
 bool

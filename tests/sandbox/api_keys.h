@@ -10,6 +10,9 @@
 
 #define API_KEYS_BUILT_IN "qapi_sandbox0000000000000000000000000000"
 
+/* The platform's default; what /rate-limit tells where none is enforced. */
+#define API_KEYS_PER_MINUTE 600
+
 struct api_keys;
 
 struct api_key {
@@ -24,7 +27,7 @@ struct api_key {
 
 /* What a key may still do this minute. */
 struct api_keys_rate {
-	int64_t limit; /* 0: there is none */
+	int64_t limit; /* 0: there is none; the rest goes by the default */
 	int64_t remaining;
 	int64_t reset_ms; /* from now */
 };

@@ -5,6 +5,7 @@
 #include "mem.h"
 #include "tenant.h"
 #include "timefmt.h"
+#include "usage.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -160,6 +161,7 @@ call_run(struct call *c)
 			handle(c);
 		break;
 	}
+	usage_count(c);
 	if (c->match.route != NULL)
 		audit_record(c);
 	tell_rate(c);

@@ -10,7 +10,7 @@
 #include "mem.h"
 #include "rules.h"
 #include "tenant.h"
-#include "thing.h"
+#include "asset.h"
 #include "timefmt.h"
 
 #include <ctype.h>
@@ -131,7 +131,7 @@ is_open_problem(const char *status)
 static bool
 review_is_due(const json_t *acceptance)
 {
-	const char *at = thing_text(acceptance, "reviewDate");
+	const char *at = asset_text(acceptance, "reviewDate");
 	int64_t us;
 
 	return at != NULL && timefmt_parse(at, &us) && us <= timefmt_now_us();
@@ -140,7 +140,7 @@ review_is_due(const json_t *acceptance)
 static bool
 is_revoked(const json_t *acceptance)
 {
-	return thing_text(acceptance, "revokedAt") != NULL;
+	return asset_text(acceptance, "revokedAt") != NULL;
 }
 
 /* As answers show it. */
@@ -163,9 +163,9 @@ open_acceptance(const struct compliance *cm, const struct check *check)
 	for (size_t i = json_array_size(cm->acceptances); i > 0; i--) {
 		json_t *v = json_array_get(cm->acceptances, i - 1);
 
-		if (strcmp(thing_text(v, "framework"), check->framework) ==
+		if (strcmp(asset_text(v, "framework"), check->framework) ==
 			0 &&
-		    strcmp(thing_text(v, "checkId"), check->id) == 0 &&
+		    strcmp(asset_text(v, "checkId"), check->id) == 0 &&
 		    !is_revoked(v))
 			return v;
 	}
@@ -325,23 +325,23 @@ revoke(json_t *acceptance, json_t *actor)
 /* Accept the risk of a check. Borrowed; NULL: *p is set. */
 static json_t *
 accept_risk(struct compliance *cm, size_t i, const json_t *body, json_t *actor,
-    struct thing_problem *p)
+    struct asset_problem *p)
 {
 	json_t *review = json_util_get(body, "reviewDate"), *text, *v, *old;
 	size_t n;
 
-	if (!thing_check(acceptance_rules, body, p))
+	if (!asset_check(acceptance_rules, body, p))
 		return NULL;
 	if (!is_open_problem(cm->status[i])) {
-		(void)thing_fail(
+		(void)asset_fail(
 		    p, 409, NULL, "The check is neither failing nor warning.");
 		return NULL;
 	}
-	text = trimmed(thing_text(body, "justification"));
+	text = trimmed(asset_text(body, "justification"));
 	n = json_util_chars(text);
 	if (n < JUSTIFICATION_MIN || n > JUSTIFICATION_MAX) {
 		json_decref(text);
-		(void)thing_fail(p, 400, "justification",
+		(void)asset_fail(p, 400, "justification",
 		    "must have 10 to 2000 characters");
 		return NULL;
 	}
@@ -361,7 +361,7 @@ static void
 acceptance_create(struct call *c)
 {
 	size_t i = path_check(c);
-	struct thing_problem p = {0};
+	struct asset_problem p = {0};
 	json_t *actor, *v;
 
 	if (i == N_CHECKS || !call_body(c, false))
@@ -374,7 +374,7 @@ acceptance_create(struct call *c)
 	v = accept_risk(c->tenant->compliance, i, c->json, actor, &p);
 	json_decref(actor);
 	if (v == NULL) {
-		thing_answer_problem(c, &p);
+		asset_answer_problem(c, &p);
 		return;
 	}
 	audit_resource(c, "RiskAcceptance", json_object_get(v, "id"),
@@ -420,19 +420,19 @@ acceptance_list(struct call *c)
 
 /* The check that an object of a seed names; N_CHECKS: *p is set. */
 static size_t
-seed_check(const json_t *obj, struct thing_problem *p)
+seed_check(const json_t *obj, struct asset_problem *p)
 {
-	const char *framework = framework_of(thing_text(obj, "framework"));
+	const char *framework = framework_of(asset_text(obj, "framework"));
 	size_t i;
 
 	if (framework == NULL) {
-		(void)thing_fail(p, 400, "framework",
+		(void)asset_fail(p, 400, "framework",
 		    "must be gdpr, nis2, dora or eidas2");
 		return N_CHECKS;
 	}
-	i = check_of(framework, thing_text(obj, "checkId"));
+	i = check_of(framework, asset_text(obj, "checkId"));
 	if (i == N_CHECKS)
-		(void)thing_fail(p, 404, "checkId", NULL);
+		(void)asset_fail(p, 404, "checkId", NULL);
 	return i;
 }
 
@@ -442,28 +442,28 @@ compliance_seed(
 {
 	static const char *const all[] = {
 	    "Pass", "Warning", "Fail", "NotApplicable"};
-	const char *status = thing_text(obj, "status");
-	struct thing_problem p = {0};
+	const char *status = asset_text(obj, "status");
+	struct asset_problem p = {0};
 	size_t i = seed_check(obj, &p);
 
 	if (i == N_CHECKS)
-		return thing_seed_problem(&p, ret_problem);
+		return asset_seed_problem(&p, ret_problem);
 	for (size_t k = 0; status != NULL && k < 4; k++) {
 		if (strcmp(all[k], status) == 0) {
 			t->compliance->status[i] = all[k];
 			return true;
 		}
 	}
-	(void)thing_fail(&p, 400, "status",
+	(void)asset_fail(&p, 400, "status",
 	    "must be Pass, Warning, Fail or NotApplicable");
-	return thing_seed_problem(&p, ret_problem);
+	return asset_seed_problem(&p, ret_problem);
 }
 
 bool
 compliance_seed_acceptance(
     struct tenant *t, json_t *obj, struct apply_problem *ret_problem)
 {
-	struct thing_problem p = {0};
+	struct asset_problem p = {0};
 	size_t i = seed_check(obj, &p);
 	json_t *actor, *v = NULL;
 
@@ -473,7 +473,7 @@ compliance_seed_acceptance(
 		json_decref(actor);
 	}
 	if (v == NULL)
-		return thing_seed_problem(&p, ret_problem);
+		return asset_seed_problem(&p, ret_problem);
 	/* What else it gives is set as it is: who, when, revoked or not. */
 	json_object_update_existing(v, obj);
 	json_object_set_new(v, "framework", json_string(checks[i].framework));

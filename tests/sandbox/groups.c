@@ -10,7 +10,7 @@
 #include "rules.h"
 #include "store.h"
 #include "tenant.h"
-#include "thing.h"
+#include "asset.h"
 #include "timefmt.h"
 
 #include <string.h>
@@ -41,7 +41,7 @@ const struct store_kind groups_kind = {
     .n_fields = GROUP_FIELDS,
     .created_at = GROUP_CREATED_AT,
     .is_active = STORE_NONE,
-    .free_item = thing_free_item,
+    .free_item = asset_free_item,
 };
 
 static const struct rule rules[] = {
@@ -68,10 +68,10 @@ static const struct {
 
 #define N_TYPES (sizeof(types) / sizeof(*types))
 
-static struct thing *
+static struct asset *
 find(struct call *c)
 {
-	struct thing *g = thing_find(c->tenant->groups, c->match.param[0]);
+	struct asset *g = asset_find(c->tenant->groups, c->match.param[0]);
 
 	if (g == NULL)
 		call_not_found(c, "resource group");
@@ -80,7 +80,7 @@ find(struct call *c)
 
 /* The group as lists, POST and PUT show it: counters in place of items. */
 static json_t *
-show(const struct thing *g)
+show(const struct asset *g)
 {
 	json_t *v = store_object(&groups_kind, &g->item, GROUP_SHOWN, true);
 	const json_t *items = g->field[GROUP_ITEMS];
@@ -91,12 +91,12 @@ show(const struct thing *g)
 		json_int_t count = 0;
 
 		for (size_t i = 0; i < n; i++)
-			count += strcmp(thing_text(json_array_get(items, i),
+			count += strcmp(asset_text(json_array_get(items, i),
 					    "resourceType"),
 				     types[t].type) == 0;
 		json_object_set_new(v, types[t].counter, json_integer(count));
 	}
-	return thing_both_spellings(v);
+	return asset_both_spellings(v);
 }
 
 static void
@@ -107,26 +107,26 @@ groups_list(struct call *c)
 
 	for (size_t i = 0; i < store_count(st); i++)
 		json_array_append_new(
-		    list, show((const struct thing *)store_at(st, i)));
+		    list, show((const struct asset *)store_at(st, i)));
 	call_json(c, 200,
-	    thing_both_spellings(json_pack("{s:o, s:I}", "groups", list,
+	    asset_both_spellings(json_pack("{s:o, s:I}", "groups", list,
 		"totalCount", (json_int_t)store_count(st))));
 }
 
-static struct thing *
-make(struct tenant *t, const json_t *body, struct thing_problem *p)
+static struct asset *
+make(struct tenant *t, const json_t *body, struct asset_problem *p)
 {
 	json_t *text = json_util_get(body, "description");
-	struct thing *g;
+	struct asset *g;
 
-	if (!thing_check(rules, body, p))
+	if (!asset_check(rules, body, p))
 		return NULL;
-	g = thing_new(&groups_kind, json_object_get(body, "id"));
-	thing_set(g, GROUP_NAME, json_incref(json_util_get(body, "name")));
+	g = asset_new(&groups_kind, json_object_get(body, "id"));
+	asset_set(g, GROUP_NAME, json_incref(json_util_get(body, "name")));
 	if (json_is_string(text))
-		thing_set(g, GROUP_DESCRIPTION, json_incref(text));
-	thing_set(g, GROUP_ITEMS, json_array());
-	thing_set(g, GROUP_CREATED_AT, timefmt_stamp(NULL));
+		asset_set(g, GROUP_DESCRIPTION, json_incref(text));
+	asset_set(g, GROUP_ITEMS, json_array());
+	asset_set(g, GROUP_CREATED_AT, timefmt_stamp(NULL));
 	store_add(t->groups, &g->item);
 	return g;
 }
@@ -134,19 +134,19 @@ make(struct tenant *t, const json_t *body, struct thing_problem *p)
 static void
 groups_create(struct call *c)
 {
-	struct thing_problem p = {0};
-	struct thing *g;
+	struct asset_problem p = {0};
+	struct asset *g;
 
-	if (!thing_body(c))
+	if (!asset_body(c))
 		return;
 	g = make(c->tenant, c->json, &p);
-	thing_answer_made(c, g, &p, "ResourceGroup", show);
+	asset_answer_made(c, g, &p, "ResourceGroup", show);
 }
 
 static void
 groups_get(struct call *c)
 {
-	struct thing *g = find(c);
+	struct asset *g = find(c);
 	json_t *v, *items;
 
 	if (g == NULL)
@@ -154,13 +154,13 @@ groups_get(struct call *c)
 	v = store_object(&groups_kind, &g->item, UINT32_MAX, true);
 	items = json_deep_copy(g->field[GROUP_ITEMS]);
 	for (size_t i = 0; i < json_array_size(items); i++)
-		(void)thing_both_spellings(json_array_get(items, i));
+		(void)asset_both_spellings(json_array_get(items, i));
 	json_object_set_new(v, "items", items);
-	call_json(c, 200, thing_both_spellings(v));
+	call_json(c, 200, asset_both_spellings(v));
 }
 
 static void
-touch(struct call *c, struct thing *g)
+touch(struct call *c, struct asset *g)
 {
 	store_set_new(c->tenant->groups, &g->item, GROUP_UPDATED_AT,
 	    timefmt_stamp(g->field[GROUP_UPDATED_AT]));
@@ -169,14 +169,14 @@ touch(struct call *c, struct thing *g)
 static void
 groups_put(struct call *c)
 {
-	struct thing_problem p = {0};
-	struct thing *g = find(c);
+	struct asset_problem p = {0};
+	struct asset *g = find(c);
 	json_t *text;
 
 	if (g == NULL || !call_body(c, false))
 		return;
-	if (!thing_check(rules, c->json, &p)) {
-		thing_answer_problem(c, &p);
+	if (!asset_check(rules, c->json, &p)) {
+		asset_answer_problem(c, &p);
 		return;
 	}
 	text = json_util_get(c->json, "description");
@@ -191,7 +191,7 @@ groups_put(struct call *c)
 static void
 groups_delete(struct call *c)
 {
-	struct thing *g = find(c);
+	struct asset *g = find(c);
 
 	if (g == NULL)
 		return;
@@ -217,39 +217,40 @@ resource_name(struct tenant *t, const char *type, json_t *id)
 }
 
 static bool
-has_item(const struct thing *g, const char *type, const char *id)
+has_item(const struct asset *g, const char *type, const char *id)
 {
 	const json_t *items = g->field[GROUP_ITEMS];
 
 	for (size_t i = 0; i < json_array_size(items); i++) {
 		const json_t *v = json_array_get(items, i);
 
-		if (strcmp(thing_text(v, "resourceType"), type) == 0 &&
-		    strcmp(thing_text(v, "resourceId"), id) == 0)
+		if (strcmp(asset_text(v, "resourceType"), type) == 0 &&
+		    strcmp(asset_text(v, "resourceId"), id) == 0)
 			return true;
 	}
 	return false;
 }
 
 static bool
-add_item(struct tenant *t, struct thing *g, const json_t *body,
-    struct thing_problem *p)
+add_item(struct tenant *t, struct asset *g, const json_t *body,
+    struct asset_problem *p)
 {
 	json_t *id = json_util_get(body, "resourceId"), *name;
-	const char *type = thing_text(body, "resourceType");
+	const char *type = asset_text(body, "resourceType");
 	size_t i = 0;
 
-	if (!thing_check(item_rules, body, p))
+	if (!asset_check(item_rules, body, p))
 		return false;
 	while (i < N_TYPES && strcmp(types[i].type, type) != 0)
 		i++;
 	if (i == N_TYPES)
-		return thing_fail(p, 400, "resourceType",
+		return asset_fail(p, 400, "resourceType",
 		    "must be Secret, CryptoKey or ApiKey");
 	if ((name = resource_name(t, type, id)) == NULL)
-		return thing_fail(p, 404, "resource", NULL);
+		return asset_fail(p, 404, "resource", NULL);
 	if (has_item(g, type, json_string_value(id)))
-		return thing_fail(p, 409, NULL, "The resource is in the group.");
+		return asset_fail(
+		    p, 409, NULL, "The resource is in the group.");
 	json_array_append_new(g->field[GROUP_ITEMS],
 	    json_pack("{s:o, s:s, s:O, s:O}", "id", ids_uuid(),
 		"resourceType", type, "resourceId", id, "resourceName", name));
@@ -259,13 +260,13 @@ add_item(struct tenant *t, struct thing *g, const json_t *body,
 static void
 items_add(struct call *c)
 {
-	struct thing_problem p = {0};
-	struct thing *g = find(c);
+	struct asset_problem p = {0};
+	struct asset *g = find(c);
 
 	if (g == NULL || !call_body(c, false))
 		return;
 	if (!add_item(c->tenant, g, c->json, &p)) {
-		thing_answer_problem(c, &p);
+		asset_answer_problem(c, &p);
 		return;
 	}
 	touch(c, g);
@@ -275,14 +276,14 @@ items_add(struct call *c)
 static void
 items_remove(struct call *c)
 {
-	struct thing *g = find(c);
+	struct asset *g = find(c);
 	json_t *items;
 
 	if (g == NULL)
 		return;
 	items = g->field[GROUP_ITEMS];
 	for (size_t i = 0; i < json_array_size(items); i++) {
-		if (strcmp(thing_text(json_array_get(items, i), "id"),
+		if (strcmp(asset_text(json_array_get(items, i), "id"),
 			c->match.param[1]) != 0)
 			continue;
 		json_array_remove(items, i);
@@ -297,16 +298,16 @@ bool
 groups_seed(struct tenant *t, json_t *obj, struct apply_problem *ret_problem)
 {
 	const json_t *items = json_object_get(obj, "items");
-	struct thing_problem p = {0};
-	struct thing *g;
+	struct asset_problem p = {0};
+	struct asset *g;
 
-	if (!thing_seed_id(t->groups, obj, ret_problem))
+	if (!asset_seed_id(t->groups, obj, ret_problem))
 		return false;
 	if ((g = make(t, obj, &p)) == NULL)
-		return thing_seed_problem(&p, ret_problem);
+		return asset_seed_problem(&p, ret_problem);
 	for (size_t i = 0; i < json_array_size(items); i++) {
 		if (!add_item(t, g, json_array_get(items, i), &p))
-			return thing_seed_problem(&p, ret_problem);
+			return asset_seed_problem(&p, ret_problem);
 	}
 	return true;
 }

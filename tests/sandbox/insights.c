@@ -5,7 +5,7 @@
 #include "call.h"
 #include "secret.h"
 #include "tenant.h"
-#include "thing.h"
+#include "asset.h"
 #include "timefmt.h"
 
 #include <ctype.h>
@@ -80,7 +80,7 @@ secret_insights(struct call *c)
 		    advice, json_string("Rotate it: it has expired."));
 	}
 	call_json(c, 200,
-	    thing_both_spellings(json_pack("{s:O, s:s, s:s, s:o, s:o}",
+	    asset_both_spellings(json_pack("{s:O, s:s, s:s, s:o, s:o}",
 		"secretName", s->field[SECRET_NAME], "strength", strength,
 		"riskLevel", risk, "recommendations", advice, "analyzedAt",
 		timefmt_stamp(NULL))));

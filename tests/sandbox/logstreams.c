@@ -11,7 +11,7 @@
 #include "rules.h"
 #include "store.h"
 #include "tenant.h"
-#include "thing.h"
+#include "asset.h"
 #include "timefmt.h"
 
 #include <ctype.h>
@@ -53,7 +53,7 @@ const struct store_kind logstreams_kind = {
     .n_fields = STREAM_FIELDS,
     .created_at = STREAM_CREATED_AT,
     .is_active = STREAM_IS_ACTIVE,
-    .free_item = thing_free_item,
+    .free_item = asset_free_item,
 };
 
 static const struct rule rules[] = {
@@ -76,10 +76,10 @@ static const struct {
 
 #define N_TYPES (sizeof(types) / sizeof(*types))
 
-static struct thing *
+static struct asset *
 find(struct call *c)
 {
-	struct thing *t = thing_find(c->tenant->log_streams, c->match.param[0]);
+	struct asset *t = asset_find(c->tenant->log_streams, c->match.param[0]);
 
 	if (t == NULL)
 		call_not_found(c, "log stream");
@@ -87,13 +87,13 @@ find(struct call *c)
 }
 
 static json_t *
-show(const struct thing *t)
+show(const struct asset *t)
 {
 	return store_object(&logstreams_kind, &t->item, UINT32_MAX, true);
 }
 
 static bool
-is_file(const struct thing *t)
+is_file(const struct asset *t)
 {
 	return strcmp(json_string_value(t->field[STREAM_TYPE]), "File") == 0;
 }
@@ -124,7 +124,7 @@ settings(const char *text)
 }
 
 static json_int_t
-retention_days(const struct thing *t)
+retention_days(const struct asset *t)
 {
 	json_t *v = settings(json_string_value(t->field[STREAM_CONFIG_JSON]));
 	json_int_t days = json_integer_value(json_util_get(v, "retentionDays"));
@@ -145,29 +145,29 @@ retention_is_good(const json_t *config)
 
 /* The three fields that a request gives. false: *p is set. */
 static bool
-check(const json_t *body, struct thing_problem *p)
+check(const json_t *body, struct asset_problem *p)
 {
-	const char *type, *text = thing_text(body, "configJson");
+	const char *type, *text = asset_text(body, "configJson");
 	json_t *config;
 	size_t i = 0;
 	bool ok = true;
 
-	if (!thing_check(rules, body, p))
+	if (!asset_check(rules, body, p))
 		return false;
-	type = thing_text(body, "streamType");
+	type = asset_text(body, "streamType");
 	while (i < N_TYPES && strcmp(types[i].type, type) != 0)
 		i++;
 	if (i == N_TYPES)
-		return thing_fail(p, 400, "streamType",
+		return asset_fail(p, 400, "streamType",
 		    "must be Webhook, Datadog, Splunk or File");
 	if (types[i].needs != NULL && (text == NULL || is_blank(text)))
-		return thing_fail(p, 400, "configJson", "is required");
+		return asset_fail(p, 400, "configJson", "is required");
 	config = settings(text);
 	if (config == NULL)
-		ok = thing_fail(
+		ok = asset_fail(
 		    p, 400, "configJson", "must be a JSON object in a string");
 	else if (types[i].needs == NULL && !retention_is_good(config))
-		ok = thing_fail(p, 400, "configJson",
+		ok = asset_fail(p, 400, "configJson",
 		    "retentionDays must be 7, 30 or 365");
 	json_decref(config);
 	return ok;
@@ -188,23 +188,23 @@ config_of(const json_t *body)
 	return json_is_string(v) ? json_incref(v) : json_string("");
 }
 
-static struct thing *
-make_stream(struct tenant *tenant, const json_t *body, struct thing_problem *p)
+static struct asset *
+make_stream(struct tenant *tenant, const json_t *body, struct asset_problem *p)
 {
-	struct thing *t;
+	struct asset *t;
 
 	if (!check(body, p))
 		return NULL;
-	t = thing_new(&logstreams_kind, json_object_get(body, "id"));
+	t = asset_new(&logstreams_kind, json_object_get(body, "id"));
 	t->own = mem_zero(sizeof(struct logarchive));
 	t->free_own = free_archive;
-	thing_set(t, STREAM_NAME, json_incref(json_util_get(body, "name")));
-	thing_set(
+	asset_set(t, STREAM_NAME, json_incref(json_util_get(body, "name")));
+	asset_set(
 	    t, STREAM_TYPE, json_incref(json_util_get(body, "streamType")));
-	thing_set(t, STREAM_CONFIG_JSON, config_of(body));
-	thing_set(t, STREAM_IS_ACTIVE, json_true());
-	thing_set(t, STREAM_CONSECUTIVE_FAILURES, json_integer(0));
-	thing_set(t, STREAM_CREATED_AT, timefmt_stamp(NULL));
+	asset_set(t, STREAM_CONFIG_JSON, config_of(body));
+	asset_set(t, STREAM_IS_ACTIVE, json_true());
+	asset_set(t, STREAM_CONSECUTIVE_FAILURES, json_integer(0));
+	asset_set(t, STREAM_CREATED_AT, timefmt_stamp(NULL));
 	store_add(tenant->log_streams, &t->item);
 	return t;
 }
@@ -212,7 +212,7 @@ make_stream(struct tenant *tenant, const json_t *body, struct thing_problem *p)
 /* --- events --- */
 
 static void
-note_sent(struct store *st, struct thing *t)
+note_sent(struct store *st, struct asset *t)
 {
 	int64_t now = timefmt_now_us();
 
@@ -221,7 +221,7 @@ note_sent(struct store *st, struct thing *t)
 }
 
 static void
-write_event(struct store *st, struct thing *t, const json_t *event)
+write_event(struct store *st, struct asset *t, const json_t *event)
 {
 	int64_t now = timefmt_now_us();
 
@@ -238,7 +238,7 @@ logstreams_event(
 	json_t *event = NULL;
 
 	for (size_t i = 0; i < store_count(st); i++) {
-		struct thing *stream = (struct thing *)store_at(st, i);
+		struct asset *stream = (struct asset *)store_at(st, i);
 
 		/* The others would send it away, which nothing here does. */
 		if (!is_file(stream) ||
@@ -261,7 +261,7 @@ streams_list(struct call *c)
 
 	for (size_t i = 0; i < store_count(st); i++)
 		json_array_append_new(
-		    items, show((const struct thing *)store_at(st, i)));
+		    items, show((const struct asset *)store_at(st, i)));
 	call_json(c, 200,
 	    json_pack("{s:o, s:I}", "items", items, "totalCount",
 		(json_int_t)store_count(st)));
@@ -270,26 +270,26 @@ streams_list(struct call *c)
 static void
 streams_create(struct call *c)
 {
-	struct thing_problem p = {0};
-	struct thing *t;
+	struct asset_problem p = {0};
+	struct asset *t;
 
-	if (!thing_body(c))
+	if (!asset_body(c))
 		return;
 	t = make_stream(c->tenant, c->json, &p);
-	thing_answer_made(c, t, &p, "LogStream", show);
+	asset_answer_made(c, t, &p, "LogStream", show);
 }
 
 static void
 streams_get(struct call *c)
 {
-	struct thing *t = find(c);
+	struct asset *t = find(c);
 
 	if (t != NULL)
 		call_json(c, 200, show(t));
 }
 
 static void
-touch(struct call *c, struct thing *t)
+touch(struct call *c, struct asset *t)
 {
 	store_set_new(c->tenant->log_streams, &t->item, STREAM_UPDATED_AT,
 	    timefmt_stamp(t->field[STREAM_UPDATED_AT]));
@@ -299,13 +299,13 @@ static void
 streams_put(struct call *c)
 {
 	struct store *st = c->tenant->log_streams;
-	struct thing_problem p = {0};
-	struct thing *t = find(c);
+	struct asset_problem p = {0};
+	struct asset *t = find(c);
 
 	if (t == NULL || !call_body(c, false))
 		return;
 	if (!check(c->json, &p)) {
-		thing_answer_problem(c, &p);
+		asset_answer_problem(c, &p);
 		return;
 	}
 	store_set(st, &t->item, STREAM_NAME, json_util_get(c->json, "name"));
@@ -319,7 +319,7 @@ streams_put(struct call *c)
 static void
 streams_delete(struct call *c)
 {
-	struct thing *t = find(c);
+	struct asset *t = find(c);
 
 	if (t == NULL)
 		return;
@@ -330,7 +330,7 @@ streams_delete(struct call *c)
 static void
 set_active(struct call *c, bool active)
 {
-	struct thing *t = find(c);
+	struct asset *t = find(c);
 
 	if (t == NULL)
 		return;
@@ -354,7 +354,7 @@ streams_deactivate(struct call *c)
 
 /* What the settings lack, or NULL. */
 static const char *
-lacks(const struct thing *t)
+lacks(const struct asset *t)
 {
 	json_t *config =
 	    settings(json_string_value(t->field[STREAM_CONFIG_JSON]));
@@ -376,7 +376,7 @@ static void
 streams_test(struct call *c)
 {
 	struct store *st = c->tenant->log_streams;
-	struct thing *t = find(c);
+	struct asset *t = find(c);
 	json_t *failures, *error = NULL;
 	const char *missing;
 
@@ -399,10 +399,10 @@ streams_test(struct call *c)
 }
 
 /* The File stream that the path names; NULL: answered. */
-static struct thing *
+static struct asset *
 find_file(struct call *c)
 {
-	struct thing *t = find(c);
+	struct asset *t = find(c);
 
 	if (t != NULL && !is_file(t)) {
 		call_not_found(c, "archive of this log stream");
@@ -417,7 +417,7 @@ find_file(struct call *c)
 static void
 files_list(struct call *c)
 {
-	struct thing *t = find_file(c);
+	struct asset *t = find_file(c);
 	const struct logarchive *a;
 	json_int_t total = 0;
 	json_t *days;
@@ -446,7 +446,7 @@ static void
 files_get(struct call *c)
 {
 	const struct logarchive_day *d;
-	struct thing *t = find_file(c);
+	struct asset *t = find_file(c);
 
 	if (t == NULL)
 		return;
@@ -485,23 +485,23 @@ logstreams_seed(
 {
 	json_t *files = json_object_get(obj, "files"), *events;
 	const json_t *active = json_util_get(obj, "isActive");
-	struct thing_problem p = {0};
-	struct thing *t;
+	struct asset_problem p = {0};
+	struct asset *t;
 	const char *day;
 
-	if (!thing_seed_id(tenant->log_streams, obj, ret_problem))
+	if (!asset_seed_id(tenant->log_streams, obj, ret_problem))
 		return false;
 	if ((t = make_stream(tenant, obj, &p)) == NULL)
-		return thing_seed_problem(&p, ret_problem);
+		return asset_seed_problem(&p, ret_problem);
 	if (json_is_false(active))
 		store_set(tenant->log_streams, &t->item, STREAM_IS_ACTIVE,
 		    json_false());
 	json_object_foreach (files, day, events) {
 		if (seed_day(t->own, day, events))
 			continue;
-		(void)thing_fail(&p, 400, "files",
+		(void)asset_fail(&p, 400, "files",
 		    "must be lists of events by day, YYYY-MM-DD");
-		return thing_seed_problem(&p, ret_problem);
+		return asset_seed_problem(&p, ret_problem);
 	}
 	return true;
 }

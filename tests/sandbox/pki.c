@@ -12,7 +12,7 @@
 #include "rules.h"
 #include "store.h"
 #include "tenant.h"
-#include "thing.h"
+#include "asset.h"
 #include "timefmt.h"
 
 #include <stdlib.h>
@@ -59,7 +59,7 @@ static const struct store_kind ca_kind = {
     .n_fields = CA_FIELDS,
     .created_at = CA_NOT_BEFORE,
     .is_active = CA_IS_ACTIVE,
-    .free_item = thing_free_item,
+    .free_item = asset_free_item,
 };
 
 static const struct rule ca_rules[] = {
@@ -113,7 +113,7 @@ static const struct store_kind cert_kind = {
     .n_fields = CERT_FIELDS,
     .created_at = CERT_NOT_BEFORE,
     .is_active = STORE_NONE,
-    .free_item = thing_free_item,
+    .free_item = asset_free_item,
 };
 
 static const struct rule cert_rules[] = {
@@ -176,7 +176,7 @@ now_s(void)
 }
 
 static int64_t
-time_of(const struct thing *t, size_t field)
+time_of(const struct asset *t, size_t field)
 {
 	int64_t us = 0;
 
@@ -186,7 +186,7 @@ time_of(const struct thing *t, size_t field)
 
 /* None outlives the one that has signed it. */
 static int64_t
-until(int64_t seconds, const struct thing *issuer)
+until(int64_t seconds, const struct asset *issuer)
 {
 	int64_t end = now_s() + seconds;
 
@@ -196,17 +196,17 @@ until(int64_t seconds, const struct thing *issuer)
 }
 
 /* The CA of that id, which must be able to sign. NULL: *p is set. */
-static struct thing *
-signer(struct pki *pki, const char *id, struct thing_problem *p)
+static struct asset *
+signer(struct pki *pki, const char *id, struct asset_problem *p)
 {
-	struct thing *ca = thing_find(pki->cas, id);
+	struct asset *ca = asset_find(pki->cas, id);
 
 	if (ca == NULL)
-		(void)thing_fail(p, 404, "CA", NULL);
+		(void)asset_fail(p, 404, "CA", NULL);
 	else if (!json_is_true(ca->field[CA_IS_ACTIVE]))
-		(void)thing_fail(p, 409, NULL, "The CA is not active.");
+		(void)asset_fail(p, 409, NULL, "The CA is not active.");
 	else if (time_of(ca, CA_NOT_AFTER) <= now_s())
-		(void)thing_fail(p, 409, NULL, "The CA has expired.");
+		(void)asset_fail(p, 409, NULL, "The CA has expired.");
 	else
 		return ca;
 	return NULL;
@@ -214,28 +214,28 @@ signer(struct pki *pki, const char *id, struct thing_problem *p)
 
 /* A key of the algorithm in body, or of the usual one. NULL: *p is set. */
 static struct keymat *
-make_key(const json_t *body, struct thing_problem *p)
+make_key(const json_t *body, struct asset_problem *p)
 {
-	const char *name = thing_text(body, "algorithm");
+	const char *name = asset_text(body, "algorithm");
 	const struct keymat_alg *alg =
 	    keymat_alg(name == NULL ? PKI_DEFAULT_ALGORITHM : name);
 	struct keymat *m;
 
 	if (!pkicert_alg(alg)) {
-		(void)thing_fail(p, 400, "algorithm",
+		(void)asset_fail(p, 400, "algorithm",
 		    "must be Ed25519, ECDSA-P256, -P384 or -P521, or RSA-2048, "
 		    "-3072 or -4096");
 		return NULL;
 	}
 	if ((m = keymat_generate(alg)) == NULL)
-		(void)thing_fail(p, 500, NULL, "The key was not made.");
+		(void)asset_fail(p, 500, NULL, "The key was not made.");
 	return m;
 }
 
 /* --- authorities --- */
 
 static void
-sign_by(struct pkicert *cert, struct thing *issuer)
+sign_by(struct pkicert *cert, struct asset *issuer)
 {
 	struct ca_own *own;
 
@@ -248,11 +248,11 @@ sign_by(struct pkicert *cert, struct thing *issuer)
 	cert->issuer_key = own->key->pkey;
 }
 
-static struct thing *
+static struct asset *
 add_ca(struct pki *pki, const json_t *body, struct keymat *key, X509 *x,
     const struct pkicert *cert)
 {
-	struct thing *ca = thing_new(&ca_kind, json_object_get(body, "id"));
+	struct asset *ca = asset_new(&ca_kind, json_object_get(body, "id"));
 	struct ca_own *own = ca->own = mem_zero(sizeof(*own));
 	json_t *parent = json_util_get(body, "parentId");
 
@@ -260,51 +260,51 @@ add_ca(struct pki *pki, const json_t *body, struct keymat *key, X509 *x,
 	own->key = key;
 	own->x = x;
 	own->crl_number = 1;
-	thing_set(ca, CA_NAME, json_incref(json_util_get(body, "name")));
-	thing_set(ca, CA_SUBJECT, json_incref(json_util_get(body, "subject")));
-	thing_set(ca, CA_ALGORITHM, json_string(key->alg->name));
+	asset_set(ca, CA_NAME, json_incref(json_util_get(body, "name")));
+	asset_set(ca, CA_SUBJECT, json_incref(json_util_get(body, "subject")));
+	asset_set(ca, CA_ALGORITHM, json_string(key->alg->name));
 	if (json_is_string(parent))
-		thing_set(ca, CA_PARENT_ID, json_incref(parent));
-	thing_set(ca, CA_CERTIFICATE_PEM, pkicert_pem(x));
-	thing_set(ca, CA_SERIAL_NUMBER, pkicert_serial(x));
-	thing_set(
+		asset_set(ca, CA_PARENT_ID, json_incref(parent));
+	asset_set(ca, CA_CERTIFICATE_PEM, pkicert_pem(x));
+	asset_set(ca, CA_SERIAL_NUMBER, pkicert_serial(x));
+	asset_set(
 	    ca, CA_NOT_BEFORE, timefmt_json(cert->not_before_s * 1000000));
-	thing_set(ca, CA_NOT_AFTER, timefmt_json(cert->not_after_s * 1000000));
-	thing_set(ca, CA_IS_ACTIVE, json_true());
+	asset_set(ca, CA_NOT_AFTER, timefmt_json(cert->not_after_s * 1000000));
+	asset_set(ca, CA_IS_ACTIVE, json_true());
 	store_add(pki->cas, &ca->item);
 	return ca;
 }
 
-static struct thing *
-make_ca(struct pki *pki, const json_t *body, struct thing_problem *p)
+static struct asset *
+make_ca(struct pki *pki, const json_t *body, struct asset_problem *p)
 {
 	const json_t *days = json_util_get(body, "validityDays");
 	struct pkicert cert = {.is_ca = true, .not_before_s = now_s()};
-	struct thing *parent = NULL;
+	struct asset *parent = NULL;
 	struct keymat *key = NULL;
 	X509 *x = NULL;
 	int64_t n;
 
-	if (!thing_check(ca_rules, body, p))
+	if (!asset_check(ca_rules, body, p))
 		return NULL;
-	if (thing_text(body, "parentId") != NULL &&
-	    (parent = signer(pki, thing_text(body, "parentId"), p)) == NULL)
+	if (asset_text(body, "parentId") != NULL &&
+	    (parent = signer(pki, asset_text(body, "parentId"), p)) == NULL)
 		return NULL;
 	n = parent == NULL ? PKI_ROOT_DAYS : PKI_INTERMEDIATE_DAYS;
 	if (json_is_integer(days))
 		n = json_integer_value(days);
-	cert.subject = pkicert_subject(thing_text(body, "subject"));
+	cert.subject = pkicert_subject(asset_text(body, "subject"));
 	if (n > PKI_MAX_DAYS)
-		(void)thing_fail(p, 400, "validityDays", "is too long");
+		(void)asset_fail(p, 400, "validityDays", "is too long");
 	else if (cert.subject == NULL)
-		(void)thing_fail(p, 400, "subject",
+		(void)asset_fail(p, 400, "subject",
 		    "must be a name such as \"CN=Example Root,O=Example\"");
 	else if ((key = make_key(body, p)) != NULL) {
 		cert.key = key->pkey;
 		cert.not_after_s = until(n * 86400, parent);
 		sign_by(&cert, parent);
 		if ((x = pkicert_make(&cert)) == NULL)
-			(void)thing_fail(p, 500, NULL, "The CA was not made.");
+			(void)asset_fail(p, 500, NULL, "The CA was not made.");
 	}
 	X509_NAME_free(cert.subject);
 	if (x != NULL)
@@ -314,7 +314,7 @@ make_ca(struct pki *pki, const json_t *body, struct thing_problem *p)
 }
 
 static json_t *
-show_ca(const struct thing *ca)
+show_ca(const struct asset *ca)
 {
 	return store_object(&ca_kind, &ca->item, UINT32_MAX, true);
 }
@@ -322,19 +322,19 @@ show_ca(const struct thing *ca)
 static void
 ca_list(struct call *c)
 {
-	thing_list(c, c->tenant->pki->cas, show_ca);
+	asset_list(c, c->tenant->pki->cas, show_ca);
 }
 
 static void
 ca_create(struct call *c)
 {
-	struct thing_problem p = {0};
-	struct thing *ca;
+	struct asset_problem p = {0};
+	struct asset *ca;
 
-	if (!thing_body(c))
+	if (!asset_body(c))
 		return;
 	ca = make_ca(c->tenant->pki, c->json, &p);
-	thing_answer_made(c, ca, &p, "Ca", show_ca);
+	asset_answer_made(c, ca, &p, "Ca", show_ca);
 }
 
 /* Those of a CA that have been revoked. Free with free(). */
@@ -346,7 +346,7 @@ revoked_of(const struct pki *pki, const char *ca_id, size_t *ret_n)
 
 	for (size_t i = 0; i < count; i++) {
 		const struct item *it = store_at(pki->certs, i);
-		const struct cert_own *own = ((const struct thing *)it)->own;
+		const struct cert_own *own = ((const struct asset *)it)->own;
 
 		if (strcmp(item_text(it, CERT_CA_ID), ca_id) != 0 ||
 		    strcmp(item_text(it, CERT_STATUS), "revoked") != 0)
@@ -362,7 +362,7 @@ static void
 ca_crl(struct call *c)
 {
 	struct pki *pki = c->tenant->pki;
-	struct thing *ca = thing_find(pki->cas, c->match.param[0]);
+	struct asset *ca = asset_find(pki->cas, c->match.param[0]);
 	struct pkicert_revoked *revoked;
 	struct ca_own *own;
 	unsigned char *der;
@@ -389,7 +389,7 @@ ca_crl(struct call *c)
 
 /* Seconds, or a text like "720h" or "90d". false: *p is set. */
 static bool
-read_ttl(const json_t *body, int64_t *ret_s, struct thing_problem *p)
+read_ttl(const json_t *body, int64_t *ret_s, struct asset_problem *p)
 {
 	static const struct {
 		char unit;
@@ -403,7 +403,7 @@ read_ttl(const json_t *body, int64_t *ret_s, struct thing_problem *p)
 	if (v == NULL || json_is_null(v)) {
 		if (*ret_s != 0)
 			return true;
-		return thing_fail(p, 400, "ttl", "is required");
+		return asset_fail(p, 400, "ttl", "is required");
 	}
 	if (s != NULL) {
 		n = strtoll(s, &end, 10);
@@ -417,7 +417,7 @@ read_ttl(const json_t *body, int64_t *ret_s, struct thing_problem *p)
 		}
 	}
 	if ((end != NULL && *end != '\0') || n < 1 || n > PKI_MAX_TTL_SECONDS)
-		return thing_fail(p, 400, "ttl",
+		return asset_fail(p, 400, "ttl",
 		    "must be seconds, or a text such as \"90m\", \"720h\" or "
 		    "\"30d\"");
 	*ret_s = n;
@@ -426,13 +426,13 @@ read_ttl(const json_t *body, int64_t *ret_s, struct thing_problem *p)
 
 /* The certificates from a CA up to its root. */
 static json_t *
-chain_of(struct pki *pki, const struct thing *ca)
+chain_of(struct pki *pki, const struct asset *ca)
 {
 	json_t *chain = json_array();
 
 	while (ca != NULL) {
 		json_array_append(chain, ca->field[CA_CERTIFICATE_PEM]);
-		ca = thing_find(
+		ca = asset_find(
 		    pki->cas, json_string_value(ca->field[CA_PARENT_ID]));
 	}
 	return chain;
@@ -440,18 +440,18 @@ chain_of(struct pki *pki, const struct thing *ca)
 
 /* Name and key as the body has them, or its request. false: *p is set. */
 static bool
-read_names(const json_t *body, struct pkicert *cert, struct thing_problem *p)
+read_names(const json_t *body, struct pkicert *cert, struct asset_problem *p)
 {
 	const json_t *names = json_util_get(body, "subjectAltNames");
-	const char *cn = thing_text(body, "commonName");
+	const char *cn = asset_text(body, "commonName");
 
 	cert->subject = pkicert_common_name(cn);
 	if (cert->subject == NULL)
-		return thing_fail(p, 400, "commonName", "is no name");
+		return asset_fail(p, 400, "commonName", "is no name");
 	if (json_is_array(names)) {
 		cert->names = pkicert_names(names);
 		return cert->names != NULL ||
-		       thing_fail(p, 400, "subjectAltNames",
+		       asset_fail(p, 400, "subjectAltNames",
 			   "must be DNS names, addresses, URIs or mail "
 			   "addresses");
 	}
@@ -461,26 +461,26 @@ read_names(const json_t *body, struct pkicert *cert, struct thing_problem *p)
 }
 
 /* Keep x, which is taken over. */
-static struct thing *
-add_cert(struct pki *pki, const json_t *body, const struct thing *ca, X509 *x,
+static struct asset *
+add_cert(struct pki *pki, const json_t *body, const struct asset *ca, X509 *x,
     const struct pkicert *cert)
 {
-	struct thing *t = thing_new(&cert_kind, json_object_get(body, "id"));
+	struct asset *t = asset_new(&cert_kind, json_object_get(body, "id"));
 	json_t *cn = pkicert_cn_of(X509_get_subject_name(x));
 
 	t->own = mem_zero(sizeof(struct cert_own));
 	t->free_own = free;
 	if (json_is_null(cn)) /* stores want a name */
 		cn = json_string("");
-	thing_set(t, CERT_COMMON_NAME, cn);
-	thing_set(t, CERT_CA_ID, json_incref(ca->field[CA_ID]));
-	thing_set(t, CERT_SERIAL_NUMBER, pkicert_serial(x));
-	thing_set(t, CERT_CERTIFICATE_PEM, pkicert_pem(x));
-	thing_set(t, CERT_CHAIN_PEM, chain_of(pki, ca));
-	thing_set(
+	asset_set(t, CERT_COMMON_NAME, cn);
+	asset_set(t, CERT_CA_ID, json_incref(ca->field[CA_ID]));
+	asset_set(t, CERT_SERIAL_NUMBER, pkicert_serial(x));
+	asset_set(t, CERT_CERTIFICATE_PEM, pkicert_pem(x));
+	asset_set(t, CERT_CHAIN_PEM, chain_of(pki, ca));
+	asset_set(
 	    t, CERT_NOT_BEFORE, timefmt_json(cert->not_before_s * 1000000));
-	thing_set(t, CERT_NOT_AFTER, timefmt_json(cert->not_after_s * 1000000));
-	thing_set(t, CERT_STATUS, json_string("active"));
+	asset_set(t, CERT_NOT_AFTER, timefmt_json(cert->not_after_s * 1000000));
+	asset_set(t, CERT_STATUS, json_string("active"));
 	store_add(pki->certs, &t->item);
 	X509_free(x);
 	return t;
@@ -490,23 +490,23 @@ add_cert(struct pki *pki, const json_t *body, const struct thing *ca, X509 *x,
  * One from a request, or with a key of its own, which *ret_private then
  * holds. NULL: *p is set.
  */
-static struct thing *
+static struct asset *
 make_cert(struct pki *pki, const json_t *body, json_t **ret_private,
-    struct thing_problem *p)
+    struct asset_problem *p)
 {
 	struct pkicert cert = {.not_before_s = now_s()};
 	struct keymat *key = NULL;
-	struct thing *ca, *t = NULL;
-	const char *csr = thing_text(body, "csrPem");
+	struct asset *ca, *t = NULL;
+	const char *csr = asset_text(body, "csrPem");
 	int64_t ttl = csr == NULL ? 0 : PKI_CSR_TTL_SECONDS;
 	X509 *x;
 	bool ok;
 
-	if (!thing_check(cert_rules, body, p) ||
-	    (ca = signer(pki, thing_text(body, "caId"), p)) == NULL)
+	if (!asset_check(cert_rules, body, p) ||
+	    (ca = signer(pki, asset_text(body, "caId"), p)) == NULL)
 		return NULL;
-	if (csr == NULL && thing_text(body, "commonName") == NULL) {
-		(void)thing_fail(
+	if (csr == NULL && asset_text(body, "commonName") == NULL) {
+		(void)asset_fail(
 		    p, 400, "commonName", "is required, or else csrPem");
 		return NULL;
 	}
@@ -524,7 +524,7 @@ make_cert(struct pki *pki, const json_t *body, json_t **ret_private,
 		if (x != NULL)
 			t = add_cert(pki, body, ca, x, &cert);
 		else
-			(void)thing_fail(p, 500, NULL,
+			(void)asset_fail(p, 500, NULL,
 			    "The certificate was not made.");
 	}
 	if (t != NULL && key != NULL)
@@ -538,7 +538,7 @@ make_cert(struct pki *pki, const json_t *body, json_t **ret_private,
 }
 
 static json_t *
-show_cert(const struct thing *t)
+show_cert(const struct asset *t)
 {
 	json_t *v = store_object(&cert_kind, &t->item, UINT32_MAX, true);
 	const char *status = json_string_value(t->field[CERT_STATUS]);
@@ -552,21 +552,21 @@ show_cert(const struct thing *t)
 static void
 cert_list(struct call *c)
 {
-	thing_list(c, c->tenant->pki->certs, show_cert);
+	asset_list(c, c->tenant->pki->certs, show_cert);
 }
 
 static void
 cert_create(struct call *c)
 {
-	struct thing_problem p = {0};
+	struct asset_problem p = {0};
 	json_t *private_pem = NULL, *v;
-	struct thing *t;
+	struct asset *t;
 
-	if (!thing_body(c))
+	if (!asset_body(c))
 		return;
 	t = make_cert(c->tenant->pki, c->json, &private_pem, &p);
 	if (t == NULL) {
-		thing_answer_problem(c, &p);
+		asset_answer_problem(c, &p);
 		return;
 	}
 	v = show_cert(t);
@@ -582,34 +582,34 @@ cert_create(struct call *c)
 bool
 pki_seed_ca(struct tenant *t, json_t *obj, struct apply_problem *ret_problem)
 {
-	struct thing_problem p = {0};
+	struct asset_problem p = {0};
 
-	if (!thing_seed_id(t->pki->cas, obj, ret_problem))
+	if (!asset_seed_id(t->pki->cas, obj, ret_problem))
 		return false;
 	return make_ca(t->pki, obj, &p) != NULL ||
-	       thing_seed_problem(&p, ret_problem);
+	       asset_seed_problem(&p, ret_problem);
 }
 
 bool
 pki_seed_certificate(
     struct tenant *t, json_t *obj, struct apply_problem *ret_problem)
 {
-	struct thing_problem p = {0};
+	struct asset_problem p = {0};
 	json_t *private_pem = NULL;
 	bool ok;
 
-	if (!thing_seed_id(t->pki->certs, obj, ret_problem))
+	if (!asset_seed_id(t->pki->certs, obj, ret_problem))
 		return false;
 	ok = make_cert(t->pki, obj, &private_pem, &p) != NULL;
 	json_decref(private_pem);
-	return ok || thing_seed_problem(&p, ret_problem);
+	return ok || asset_seed_problem(&p, ret_problem);
 }
 
 static void
 control_ca(struct call *c)
 {
-	struct thing *t =
-	    thing_control(c, c->tenant->pki->cas, &ca_kind, ca_controls);
+	struct asset *t =
+	    asset_control(c, c->tenant->pki->cas, &ca_kind, ca_controls);
 
 	if (t != NULL)
 		call_json(c, 200, show_ca(t));
@@ -620,8 +620,8 @@ static void
 control_cert(struct call *c)
 {
 	struct pki *pki = c->tenant->pki;
-	struct thing *t =
-	    thing_control(c, pki->certs, &cert_kind, cert_controls);
+	struct asset *t =
+	    asset_control(c, pki->certs, &cert_kind, cert_controls);
 	struct cert_own *own;
 	struct ca_own *ca;
 
@@ -629,7 +629,7 @@ control_cert(struct call *c)
 		return;
 	own = t->own;
 	own->revoked_s = now_s();
-	ca = thing_find(pki->cas, json_string_value(t->field[CERT_CA_ID]))->own;
+	ca = asset_find(pki->cas, json_string_value(t->field[CERT_CA_ID]))->own;
 	ca->crl_number++;
 	call_json(c, 200, show_cert(t));
 }

@@ -2,7 +2,7 @@
 
 #include "keymat.h"
 #include "mem.h"
-#include "thing.h"
+#include "asset.h"
 
 #include <ctype.h>
 #include <openssl/bn.h>
@@ -225,7 +225,7 @@ names_of_request(X509_REQ *req)
 
 bool
 pkicert_request(const char *pem, X509_NAME **ret_subject, EVP_PKEY **ret_key,
-    GENERAL_NAMES **ret_names, struct thing_problem *p)
+    GENERAL_NAMES **ret_names, struct asset_problem *p)
 {
 	BIO *bio = BIO_new_mem_buf(pem, -1);
 	X509_REQ *req = PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL);
@@ -238,7 +238,7 @@ pkicert_request(const char *pem, X509_NAME **ret_subject, EVP_PKEY **ret_key,
 		*ret_key = key;
 	} else {
 		EVP_PKEY_free(key);
-		(void)thing_fail(p, 400, "csrPem",
+		(void)asset_fail(p, 400, "csrPem",
 		    "must be a certificate request in PEM, signed by its key");
 	}
 	X509_REQ_free(req);
@@ -257,7 +257,8 @@ set_serial(X509 *x)
 	bool ok;
 
 	randombytes_buf(b, sizeof(b));
-	b[0] = (unsigned char)((b[0] & 0x7f) | 0x40); /* positive, full length */
+	/* Positive, and of full length. */
+	b[0] = (unsigned char)((b[0] & 0x7f) | 0x40);
 	bn = BN_bin2bn(b, sizeof(b), NULL);
 	ok = bn != NULL &&
 	     BN_to_ASN1_INTEGER(bn, X509_get_serialNumber(x)) != NULL;
@@ -440,7 +441,8 @@ pkicert_crl(X509 *ca, EVP_PKEY *key, int64_t now_s, int64_t next_s,
 	int n = 0;
 	bool ok;
 
-	ok = crl != NULL && X509_CRL_set_version(crl, X509_CRL_VERSION_2) == 1 &&
+	ok = crl != NULL &&
+	     X509_CRL_set_version(crl, X509_CRL_VERSION_2) == 1 &&
 	     X509_CRL_set_issuer_name(crl, X509_get_subject_name(ca)) == 1 &&
 	     set_crl_times(crl, now_s, next_s) &&
 	     add_crl_extensions(crl, ca, number);

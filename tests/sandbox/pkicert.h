@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct keymat_alg;
-struct thing_problem;
+struct asset_problem;
 
 /* What a certificate is to say. */
 struct pkicert {
@@ -61,7 +61,7 @@ GENERAL_NAMES *pkicert_dns_name(const char *name);
  * alternative names are the caller's to free. false: *p is set.
  */
 bool pkicert_request(const char *pem, X509_NAME **ret_subject,
-    EVP_PKEY **ret_key, GENERAL_NAMES **ret_names, struct thing_problem *p);
+    EVP_PKEY **ret_key, GENERAL_NAMES **ret_names, struct asset_problem *p);
 
 /* NULL: OpenSSL failed. Free with X509_free(). */
 X509 *pkicert_make(const struct pkicert *cert);

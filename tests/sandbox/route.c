@@ -10,20 +10,30 @@ static const struct {
 	const char *base;
 	const struct route *routes;
 } lists[] = {
-    {ROUTE_BASE, system_routes},
-    {ROUTE_BASE, secrets_routes},
-    {ROUTE_BASE, keys_routes},
+    {ROUTE_BASE, applications_routes},
     {ROUTE_BASE, audit_routes},
+    {ROUTE_BASE, billing_routes},
     {ROUTE_BASE, compliance_routes},
+    {ROUTE_BASE, endusers_routes},
     {ROUTE_BASE, groups_routes},
     {ROUTE_BASE, insights_routes},
+    {ROUTE_BASE, keys_routes},
     {ROUTE_BASE, logstreams_routes},
     {ROUTE_BASE, pki_routes},
+    {ROUTE_BASE, roles_routes},
+    {ROUTE_BASE, secrets_routes},
+    {ROUTE_BASE, settings_routes},
+    {ROUTE_BASE, share_routes},
     {ROUTE_BASE, ssh_routes},
+    {ROUTE_BASE, system_routes},
+    {ROUTE_BASE, team_routes},
+    {ROUTE_BASE, usage_routes},
     {"", system_root_routes},
     {ROUTE_CONTROLS, controls_routes},
+    {ROUTE_CONTROLS, endusers_controls_routes},
     {ROUTE_CONTROLS, pki_control_routes},
     {ROUTE_CONTROLS, ssh_control_routes},
+    {ROUTE_CONTROLS, team_controls_routes},
 };
 
 #define N_LISTS (sizeof(lists) / sizeof(*lists))

@@ -63,19 +63,29 @@ char *route_allow(const char *path);
 json_t *route_list(void);
 
 /* The lists that route.c puts together. */
+extern const struct route applications_routes[];
 extern const struct route audit_routes[];
+extern const struct route billing_routes[];
 extern const struct route compliance_routes[];
 extern const struct route controls_routes[];
+extern const struct route endusers_controls_routes[];
+extern const struct route endusers_routes[];
 extern const struct route groups_routes[];
 extern const struct route insights_routes[];
 extern const struct route keys_routes[];
 extern const struct route logstreams_routes[];
 extern const struct route pki_control_routes[];
 extern const struct route pki_routes[];
+extern const struct route roles_routes[];
 extern const struct route secrets_routes[];
+extern const struct route settings_routes[];
+extern const struct route share_routes[];
 extern const struct route ssh_control_routes[];
 extern const struct route ssh_routes[];
 extern const struct route system_routes[];
 extern const struct route system_root_routes[];
+extern const struct route team_routes[];
+extern const struct route team_controls_routes[];
+extern const struct route usage_routes[];
 
 #endif

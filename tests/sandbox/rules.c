@@ -3,6 +3,8 @@
 #include "json_util.h"
 #include "timefmt.h"
 
+#include <string.h>
+
 static bool
 is_array_of(const json_t *v, json_type type)
 {
@@ -41,6 +43,10 @@ text_problem(const struct rule *rule, const json_t *v, bool limits)
 				     : json_util_chars(v);
 	if (rule->type == RULE_NAME && n == 0)
 		return "must not be empty";
+	/* C strings: a name with NUL would be found by its start. */
+	if (rule->type == RULE_NAME &&
+	    strlen(json_string_value(v)) != json_string_length(v))
+		return "must not hold NUL";
 	if (limits && rule->max != 0 && n > rule->max)
 		return "is too long";
 	return NULL;

@@ -1,15 +1,18 @@
 #include "seed.h"
 
 #include "api_keys.h"
+#include "application.h"
 #include "apply.h"
 #include "audit.h"
 #include "compliance.h"
+#include "enduser.h"
 #include "groups.h"
 #include "json_util.h"
 #include "key.h"
 #include "logstreams.h"
 #include "mem.h"
 #include "pki.h"
+#include "role.h"
 #include "secret.h"
 #include "ssh.h"
 #include "store.h"
@@ -95,9 +98,9 @@ static const struct {
     {"secrets", seed_secret},
     {"keys", seed_key},
     {"apiKeys", seed_api_key},
-    {"applications", NULL},
-    {"endUsers", NULL},
-    {"roles", NULL},
+    {"applications", application_seed},
+    {"endUsers", enduser_seed},
+    {"roles", role_seed},
     {"invitations", NULL},
     {"sshCas", ssh_seed_ca},
     {"sshCertificates", ssh_seed_certificate},

@@ -4,6 +4,7 @@
 #include "call.h"
 #include "deliver.h"
 #include "faults.h"
+#include "mail.h"
 #include "mem.h"
 #include "record.h"
 #include "tls.h"
@@ -37,6 +38,7 @@ struct server {
 	struct evhttp *http;
 	struct deliver *deliver;
 	struct faults *faults;
+	struct mail *mail;
 	struct record *record;
 	struct sockaddr_storage addr; /* bound to */
 	socklen_t addr_len;
@@ -247,6 +249,7 @@ server_new(struct event_base *base, struct tenant *tenant,
 	s->tls = tls;
 	s->deliver = deliver_new(base);
 	s->faults = faults_new();
+	s->mail = mail_new(base);
 	s->record = record_new();
 	if (!start(s, addr, addr_len)) {
 		server_free(s);
@@ -264,6 +267,7 @@ server_free(struct server *s)
 	if (s->http != NULL)
 		evhttp_free(s->http);
 	faults_free(s->faults);
+	mail_free(s->mail);
 	record_free(s->record);
 	free(s);
 }
@@ -316,6 +320,12 @@ uint64_t
 server_accepted(const struct server *s)
 {
 	return s->accepted;
+}
+
+struct mail *
+server_mail(const struct server *s)
+{
+	return s->mail;
 }
 
 void

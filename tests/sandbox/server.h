@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 struct event_base;
+struct mail;
 struct server;
 struct ssl_ctx_st;
 struct tenant;
@@ -27,6 +28,9 @@ unsigned int server_port(const struct server *s);
 /* Connections now, the one that asks included; and ever accepted. */
 size_t server_open(const struct server *s);
 uint64_t server_accepted(const struct server *s);
+
+/* The service's mail, borrowed. */
+struct mail *server_mail(const struct server *s);
 
 /* Close the connections that hang by this fault; 0: by any. */
 void server_release(struct server *s, uint64_t fault_id);

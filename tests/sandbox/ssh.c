@@ -12,7 +12,7 @@
 #include "sshcert.h"
 #include "store.h"
 #include "tenant.h"
-#include "thing.h"
+#include "asset.h"
 #include "timefmt.h"
 
 #include <stdlib.h>
@@ -47,7 +47,7 @@ static const struct store_kind ca_kind = {
     .n_fields = CA_FIELDS,
     .created_at = CA_CREATED_AT,
     .is_active = CA_IS_ACTIVE,
-    .free_item = thing_free_item,
+    .free_item = asset_free_item,
 };
 
 static const struct rule ca_rules[] = {
@@ -100,7 +100,7 @@ static const struct store_kind cert_kind = {
     .n_fields = CERT_FIELDS,
     .created_at = CERT_VALID_AFTER,
     .is_active = STORE_NONE,
-    .free_item = thing_free_item,
+    .free_item = asset_free_item,
 };
 
 static const struct rule cert_rules[] = {
@@ -156,55 +156,55 @@ free_ca_own(void *own)
 /* --- authorities --- */
 
 static bool
-set_public(struct thing *ca, const struct keymat *m)
+set_public(struct asset *ca, const struct keymat *m)
 {
 	struct text blob = {0};
 	bool ok = sshcert_public(m, &blob);
 	char *type = sshcert_blob_type(&blob);
 
-	thing_set(ca, CA_PUBLIC_KEY, sshcert_line(type, &blob));
-	thing_set(ca, CA_FINGERPRINT, sshcert_fingerprint(&blob));
+	asset_set(ca, CA_PUBLIC_KEY, sshcert_line(type, &blob));
+	asset_set(ca, CA_FINGERPRINT, sshcert_fingerprint(&blob));
 	free(type);
 	text_done(&blob);
 	return ok;
 }
 
-static struct thing *
-make_ca(struct ssh *s, const json_t *body, struct thing_problem *p)
+static struct asset *
+make_ca(struct ssh *s, const json_t *body, struct asset_problem *p)
 {
 	const struct keymat_alg *alg;
-	const char *name = thing_text(body, "algorithm");
+	const char *name = asset_text(body, "algorithm");
 	struct ca_own *own;
-	struct thing *ca;
+	struct asset *ca;
 
-	if (!thing_check(ca_rules, body, p))
+	if (!asset_check(ca_rules, body, p))
 		return NULL;
 	alg = keymat_alg(name == NULL ? "Ed25519" : name);
 	if (!sshcert_alg(alg)) {
-		(void)thing_fail(p, 400, "algorithm",
+		(void)asset_fail(p, 400, "algorithm",
 		    "must be Ed25519, ECDSA-P256, -P384 or -P521, or RSA-2048, "
 		    "-3072 or -4096");
 		return NULL;
 	}
-	ca = thing_new(&ca_kind, json_object_get(body, "id"));
+	ca = asset_new(&ca_kind, json_object_get(body, "id"));
 	own = ca->own = mem_zero(sizeof(*own));
 	ca->free_own = free_ca_own;
 	own->key = keymat_generate(alg);
 	if (own->key == NULL || !set_public(ca, own->key)) {
-		(void)thing_fail(p, 500, NULL, "The CA was not made.");
-		thing_free(&ca_kind, ca);
+		(void)asset_fail(p, 500, NULL, "The CA was not made.");
+		asset_free(&ca_kind, ca);
 		return NULL;
 	}
-	thing_set(ca, CA_NAME, json_incref(json_util_get(body, "name")));
-	thing_set(ca, CA_ALGORITHM, json_string(alg->name));
-	thing_set(ca, CA_IS_ACTIVE, json_true());
-	thing_set(ca, CA_CREATED_AT, timefmt_stamp(NULL));
+	asset_set(ca, CA_NAME, json_incref(json_util_get(body, "name")));
+	asset_set(ca, CA_ALGORITHM, json_string(alg->name));
+	asset_set(ca, CA_IS_ACTIVE, json_true());
+	asset_set(ca, CA_CREATED_AT, timefmt_stamp(NULL));
 	store_add(s->cas, &ca->item);
 	return ca;
 }
 
 static json_t *
-show_ca(const struct thing *ca)
+show_ca(const struct asset *ca)
 {
 	return store_object(&ca_kind, &ca->item, UINT32_MAX, true);
 }
@@ -212,19 +212,19 @@ show_ca(const struct thing *ca)
 static void
 ca_list(struct call *c)
 {
-	thing_list(c, c->tenant->ssh->cas, show_ca);
+	asset_list(c, c->tenant->ssh->cas, show_ca);
 }
 
 static void
 ca_create(struct call *c)
 {
-	struct thing_problem p = {0};
-	struct thing *ca;
+	struct asset_problem p = {0};
+	struct asset *ca;
 
-	if (!thing_body(c))
+	if (!asset_body(c))
 		return;
 	ca = make_ca(c->tenant->ssh, c->json, &p);
-	thing_answer_made(c, ca, &p, "SshCa", show_ca);
+	asset_answer_made(c, ca, &p, "SshCa", show_ca);
 }
 
 /* --- certificates --- */
@@ -279,7 +279,7 @@ options_of(const json_t *v)
 /* The member of that name as options; none of it: dflt, taken over. */
 static bool
 read_options(const json_t *body, const char *name, json_t *dflt,
-    json_t **ret_options, struct thing_problem *p)
+    json_t **ret_options, struct asset_problem *p)
 {
 	const json_t *v = json_util_get(body, name);
 
@@ -290,24 +290,24 @@ read_options(const json_t *body, const char *name, json_t *dflt,
 	json_decref(dflt);
 	*ret_options = options_of(v);
 	return *ret_options != NULL ||
-	       thing_fail(p, 400, name,
+	       asset_fail(p, 400, name,
 		   "must be an object of strings, or an array of names");
 }
 
 static bool
-principals_are_good(const json_t *list, struct thing_problem *p)
+principals_are_good(const json_t *list, struct asset_problem *p)
 {
 	size_t n = json_array_size(list);
 
 	if (n == 0)
-		return thing_fail(p, 400, "principals", "must not be empty");
+		return asset_fail(p, 400, "principals", "must not be empty");
 	if (n > SSH_MAX_PRINCIPALS)
-		return thing_fail(p, 400, "principals", "are too many");
+		return asset_fail(p, 400, "principals", "are too many");
 	for (size_t i = 0; i < n; i++) {
 		const json_t *v = json_array_get(list, i);
 
 		if (!is_option(v) || json_string_length(v) == 0)
-			return thing_fail(p, 400, "principals",
+			return asset_fail(p, 400, "principals",
 			    "must be names that are not empty");
 	}
 	return true;
@@ -315,42 +315,42 @@ principals_are_good(const json_t *list, struct thing_problem *p)
 
 static bool
 read_type(const json_t *body, enum sshcert_type *ret_type,
-    struct thing_problem *p)
+    struct asset_problem *p)
 {
-	const char *s = thing_text(body, "type");
+	const char *s = asset_text(body, "type");
 
 	*ret_type = strcmp(s, "host") == 0 ? SSHCERT_HOST : SSHCERT_USER;
 	return *ret_type == SSHCERT_HOST || strcmp(s, "user") == 0 ||
-	       thing_fail(p, 400, "type", "must be user or host");
+	       asset_fail(p, 400, "type", "must be user or host");
 }
 
 static void
-set_cert(struct thing *t, const struct sshcert *cert, const struct thing *ca,
+set_cert(struct asset *t, const struct sshcert *cert, const struct asset *ca,
     const struct text *blob)
 {
-	thing_set(t, CERT_CA_ID, json_incref(ca->field[CA_ID]));
-	thing_set(t, CERT_KEY_ID, json_string(cert->key_id));
-	thing_set(t, CERT_TYPE,
+	asset_set(t, CERT_CA_ID, json_incref(ca->field[CA_ID]));
+	asset_set(t, CERT_KEY_ID, json_string(cert->key_id));
+	asset_set(t, CERT_TYPE,
 	    json_string(cert->type == SSHCERT_HOST ? "host" : "user"));
-	thing_set(t, CERT_PRINCIPALS, json_deep_copy(cert->principals));
-	thing_set(t, CERT_SERIAL, json_integer((json_int_t)cert->serial));
-	thing_set(t, CERT_VALID_AFTER,
+	asset_set(t, CERT_PRINCIPALS, json_deep_copy(cert->principals));
+	asset_set(t, CERT_SERIAL, json_integer((json_int_t)cert->serial));
+	asset_set(t, CERT_VALID_AFTER,
 	    timefmt_json((int64_t)cert->valid_after * 1000000));
-	thing_set(t, CERT_VALID_BEFORE,
+	asset_set(t, CERT_VALID_BEFORE,
 	    timefmt_json((int64_t)cert->valid_before * 1000000));
-	thing_set(t, CERT_IS_REVOKED, json_false());
-	thing_set(
+	asset_set(t, CERT_IS_REVOKED, json_false());
+	asset_set(
 	    t, CERT_CERTIFICATE, sshcert_line(cert->key->cert_type, blob));
 }
 
 /* Sign what has been read from the body. NULL: *p is set. */
-static struct thing *
-issue(struct ssh *s, struct thing *ca, struct sshcert *cert,
-    const json_t *body, struct thing_problem *p)
+static struct asset *
+issue(struct ssh *s, struct asset *ca, struct sshcert *cert,
+    const json_t *body, struct asset_problem *p)
 {
 	struct ca_own *own = ca->own;
-	struct thing *t = thing_new(&cert_kind, json_object_get(body, "id"));
-	const char *key_id = thing_text(body, "keyId");
+	struct asset *t = asset_new(&cert_kind, json_object_get(body, "id"));
+	const char *key_id = asset_text(body, "keyId");
 	struct text blob = {0};
 
 	cert->ca = own->key;
@@ -362,8 +362,8 @@ issue(struct ssh *s, struct thing *ca, struct sshcert *cert,
 	    cert->valid_after + (uint64_t)json_integer_value(json_util_get(
 				    body, "validitySeconds"));
 	if (!sshcert_sign(cert, &blob)) {
-		(void)thing_fail(p, 500, NULL, "The certificate was not made.");
-		thing_free(&cert_kind, t);
+		(void)asset_fail(p, 500, NULL, "The certificate was not made.");
+		asset_free(&cert_kind, t);
 		t = NULL;
 	} else {
 		set_cert(t, cert, ca, &blob);
@@ -374,34 +374,34 @@ issue(struct ssh *s, struct thing *ca, struct sshcert *cert,
 	return t;
 }
 
-static struct thing *
-make_cert(struct ssh *s, const json_t *body, struct thing_problem *p)
+static struct asset *
+make_cert(struct ssh *s, const json_t *body, struct asset_problem *p)
 {
 	struct sshcert_key key = {0};
 	struct sshcert cert = {.key = &key};
 	json_t *critical = NULL, *extensions = NULL;
-	struct thing *ca, *t = NULL;
+	struct asset *ca, *t = NULL;
 
-	if (!thing_check(cert_rules, body, p) ||
+	if (!asset_check(cert_rules, body, p) ||
 	    !read_type(body, &cert.type, p))
 		return NULL;
 	cert.principals = json_util_get(body, "principals");
-	ca = thing_find(s->cas, thing_text(body, "caId"));
+	ca = asset_find(s->cas, asset_text(body, "caId"));
 	if (ca == NULL)
-		(void)thing_fail(p, 404, "CA", NULL);
+		(void)asset_fail(p, 404, "CA", NULL);
 	else if (!json_is_true(ca->field[CA_IS_ACTIVE]))
-		(void)thing_fail(p, 409, NULL, "The CA is not active.");
+		(void)asset_fail(p, 409, NULL, "The CA is not active.");
 	else if (json_integer_value(json_util_get(
 		     body, "validitySeconds")) > SSH_MAX_SECONDS)
-		(void)thing_fail(p, 400, "validitySeconds", "is too long");
+		(void)asset_fail(p, 400, "validitySeconds", "is too long");
 	else if (!principals_are_good(cert.principals, p) ||
 		 !read_options(body, "criticalOptions", json_object(),
 		     &critical, p) ||
 		 !read_options(body, "extensions",
 		     default_extensions(cert.type), &extensions, p))
 		t = NULL;
-	else if (!sshcert_key_parse(thing_text(body, "publicKey"), &key))
-		(void)thing_fail(p, 400, "publicKey",
+	else if (!sshcert_key_parse(asset_text(body, "publicKey"), &key))
+		(void)asset_fail(p, 400, "publicKey",
 		    "must be an OpenSSH public key, such as \"ssh-ed25519 "
 		    "AAAA...\"");
 	else {
@@ -416,7 +416,7 @@ make_cert(struct ssh *s, const json_t *body, struct thing_problem *p)
 }
 
 static json_t *
-show_cert(const struct thing *t)
+show_cert(const struct asset *t)
 {
 	return store_object(&cert_kind, &t->item, UINT32_MAX, true);
 }
@@ -424,19 +424,19 @@ show_cert(const struct thing *t)
 static void
 cert_list(struct call *c)
 {
-	thing_list(c, c->tenant->ssh->certs, show_cert);
+	asset_list(c, c->tenant->ssh->certs, show_cert);
 }
 
 static void
 cert_create(struct call *c)
 {
-	struct thing_problem p = {0};
-	struct thing *t;
+	struct asset_problem p = {0};
+	struct asset *t;
 
-	if (!thing_body(c))
+	if (!asset_body(c))
 		return;
 	t = make_cert(c->tenant->ssh, c->json, &p);
-	thing_answer_made(c, t, &p, "SshCertificate", show_cert);
+	asset_answer_made(c, t, &p, "SshCertificate", show_cert);
 }
 
 /* --- seeds and controls --- */
@@ -444,31 +444,31 @@ cert_create(struct call *c)
 bool
 ssh_seed_ca(struct tenant *t, json_t *obj, struct apply_problem *ret_problem)
 {
-	struct thing_problem p = {0};
+	struct asset_problem p = {0};
 
-	if (!thing_seed_id(t->ssh->cas, obj, ret_problem))
+	if (!asset_seed_id(t->ssh->cas, obj, ret_problem))
 		return false;
 	return make_ca(t->ssh, obj, &p) != NULL ||
-	       thing_seed_problem(&p, ret_problem);
+	       asset_seed_problem(&p, ret_problem);
 }
 
 bool
 ssh_seed_certificate(
     struct tenant *t, json_t *obj, struct apply_problem *ret_problem)
 {
-	struct thing_problem p = {0};
+	struct asset_problem p = {0};
 
-	if (!thing_seed_id(t->ssh->certs, obj, ret_problem))
+	if (!asset_seed_id(t->ssh->certs, obj, ret_problem))
 		return false;
 	return make_cert(t->ssh, obj, &p) != NULL ||
-	       thing_seed_problem(&p, ret_problem);
+	       asset_seed_problem(&p, ret_problem);
 }
 
 static void
 control_ca(struct call *c)
 {
-	struct thing *t =
-	    thing_control(c, c->tenant->ssh->cas, &ca_kind, ca_controls);
+	struct asset *t =
+	    asset_control(c, c->tenant->ssh->cas, &ca_kind, ca_controls);
 
 	if (t != NULL)
 		call_json(c, 200, show_ca(t));
@@ -477,8 +477,8 @@ control_ca(struct call *c)
 static void
 control_cert(struct call *c)
 {
-	struct thing *t =
-	    thing_control(c, c->tenant->ssh->certs, &cert_kind, cert_controls);
+	struct asset *t =
+	    asset_control(c, c->tenant->ssh->certs, &cert_kind, cert_controls);
 
 	if (t != NULL)
 		call_json(c, 200, show_cert(t));

@@ -75,8 +75,9 @@ sshcert_alg(const struct keymat_alg *alg)
 static void
 put_u32(struct text *t, size_t n)
 {
-	unsigned char b[4] = {(unsigned char)(n >> 24), (unsigned char)(n >> 16),
-	    (unsigned char)(n >> 8), (unsigned char)n};
+	unsigned char b[4] = {(unsigned char)(n >> 24),
+	    (unsigned char)(n >> 16), (unsigned char)(n >> 8),
+	    (unsigned char)n};
 
 	text_add(t, b, sizeof(b));
 }

@@ -10,20 +10,27 @@
 struct api_keys;
 struct audit;
 struct compliance;
+struct endusers;
 struct pki;
 struct ssh;
 struct store;
+struct usage;
 
 struct tenant {
 	struct api_keys *api_keys;
+	struct store *applications;
 	struct audit *audit;
 	struct compliance *compliance;
 	struct store *groups;      /* as groups_kind */
 	struct store *log_streams; /* as logstreams_kind */
 	struct pki *pki;
 	struct ssh *ssh;
+	struct endusers *endusers;
+	struct store *keys; /* of struct key */
+	struct store *roles;
 	struct store *secrets; /* of struct secret */
-	struct store *keys;    /* of struct key */
+	struct store *shares;
+	struct usage *usage;
 	json_t *seed; /* members of the seed that nothing has used yet */
 	char *name;   /* NULL: the first one */
 	struct tenant *next; /* of the others */

@@ -584,7 +584,7 @@ class Secrets(Case):
             self.assertIsInstance(s[name], bool)
 
     def test_create_refuses(self):
-        bad = {"name": ["", "x" * 256, None, 1], "value": [None, 1,
+        bad = {"name": ["", "x" * 256, None, 1, "a\0b"], "value": [None, 1,
                "x" * (64 * 1024 + 1)], "description": ["x" * 1001, 1],
                "contentType": ["x" * 101], "username": ["x" * 256],
                "expiresAt": ["tomorrow", 1], "labels": ["x", [1]],

@@ -1,104 +1,55 @@
 /*
- * Things of a plain kind: fields in a store (store.h), and one pointer of the
- * kind's own for what no answer shows, such as a private key. With what their
- * requests have in common: checking a body, listing, and the controls.
+ * Things that are nothing but an item with its fields: applications,
+ * end-users, roles, share links. What requests on them have in common.
  */
 #ifndef SANDBOX_THING_H
 #define SANDBOX_THING_H
 
+#include "rules.h"
 #include "store.h"
 
 #include <jansson.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 struct apply_problem;
 struct call;
-struct rule;
 
-struct thing {
-	struct item item; /* must be first: the store frees by it */
-	void *own;        /* freed by free_own */
-	void (*free_own)(void *own);
-	json_t *field[]; /* as many as its kind has */
-};
+/*
+ * An item that is in no store yet. id NULL: a new UUID. name: a string, or
+ * NULL where the id shall serve. createdAt is now.
+ */
+struct item *thing_new(
+    const struct store_kind *kind, json_t *id, json_t *name);
 
-/* Why something was not made; all zero: nothing is wrong. Literals. */
-struct thing_problem {
-	int status;        /* 400, 404, 409 or 500 */
-	const char *field; /* 400: which member, else what is missing, or NULL */
-	const char *text;
-};
-
-/* A thing that is in no store yet. id NULL or JSON null: a new UUID. */
-struct thing *thing_new(const struct store_kind *kind, json_t *id);
-
-/* Free one that is in no store. */
-void thing_free(const struct store_kind *kind, struct thing *t);
-
-/* For struct store_kind. */
+/* For store_kind: the item, its fields aside. */
 void thing_free_item(struct item *it);
 
-/* Set a field of one that is in no store yet; takes over v. */
-void thing_set(struct thing *t, size_t field, json_t *v);
+/*
+ * Check the call's body by the rules, as rules_check() does. false: answered.
+ */
+bool thing_check(struct call *c, const struct rule *rules, unsigned int flag,
+    bool patch);
 
-/* Find by id; NULL: none. */
-struct thing *thing_find(const struct store *st, const char *id);
+/* Set what the body gives of the fields that have the flag. */
+void thing_set(struct store *st, struct item *it, const struct rule *rules,
+    unsigned int flag, const json_t *body);
 
-/* *p says what is wrong; returns false. */
-bool thing_fail(
-    struct thing_problem *p, int status, const char *field, const char *text);
+/* updatedAt is now, and no other than before. */
+void thing_touch(struct store *st, struct item *it, size_t updated_at);
 
 /*
- * Check the members of obj that the rules with RULE_CREATE name. Text must not
- * hold NUL. false: *ret_problem is set.
+ * An item of a seed, in no store yet. skip: members that are no fields, ended
+ * by NULL. NULL: *ret_problem is set.
  */
-bool thing_check(const struct rule *rules, const json_t *obj,
-    struct thing_problem *ret_problem);
-
-/* The text of a member in either spelling; NULL: absent, null or no string. */
-const char *thing_text(const json_t *obj, const char *name);
-
-/* Read the body of a request that makes one; no request chooses an id. */
-bool thing_body(struct call *c);
-
-/* Answer with a problem. */
-void thing_answer_problem(struct call *c, const struct thing_problem *p);
-
-/*
- * Answer 201 with what has been made and name it in the audit trail; type is a
- * literal, show makes the answer. t NULL: the answer is the problem.
- */
-void thing_answer_made(struct call *c, const struct thing *t,
-    const struct thing_problem *p, const char *type,
-    json_t *(*show)(const struct thing *t));
-
-/* A problem, as one of a seed; returns false. */
-bool thing_seed_problem(
-    const struct thing_problem *p, struct apply_problem *ret_problem);
-
-/*
- * Is the id of a seed's thing new here? absent is. false: *ret_problem is set.
- */
-bool thing_seed_id(const struct store *st, const json_t *obj,
+struct item *thing_seed(const struct store *st, const struct store_kind *kind,
+    const struct rule *rules, json_t *obj, const char *const *skip,
     struct apply_problem *ret_problem);
 
-/* Answer {items, totalCount, page, pageSize}; show makes one row. */
-void thing_list(struct call *c, const struct store *st,
-    json_t *(*show)(const struct thing *t));
+/* Lists of v that are null become empty, and truths false; NULL ends both. */
+void thing_never_null(json_t *v, const char *const *lists,
+    const char *const *truths);
 
-/*
- * A control: set the members of the body, of which rules must name each one.
- * Returns the thing that the path names; NULL: the answer has been set.
- */
-struct thing *thing_control(struct call *c, struct store *st,
-    const struct store_kind *kind, const struct rule *rules);
-
-/*
- * Add to obj the snake_case twin of each of its members. Only for the answers
- * that the official SDK reads in that spelling alone. Returns obj.
- */
-json_t *thing_both_spellings(json_t *obj);
+/* A new JSON string of n random letters and digits after prefix. */
+json_t *thing_random(const char *prefix, size_t n);
 
 #endif
