@@ -10,7 +10,10 @@
 
 struct api_keys;
 struct audit;
+struct compliance;
 struct endusers;
+struct pki;
+struct ssh;
 struct store;
 struct usage;
 
@@ -24,6 +27,11 @@ struct tenant {
 	struct api_keys *api_keys;
 	struct store *applications;
 	struct audit *audit;
+	struct compliance *compliance;
+	struct store *groups;      /* as groups_kind */
+	struct store *log_streams; /* as logstreams_kind */
+	struct pki *pki;
+	struct ssh *ssh;
 	struct endusers *endusers;
 	struct store *keys; /* of struct key */
 	struct tenant_qrng qrng;
