@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base64.h"
+#include "b64.h"
 #include "cli.h"
 #include "err.h"
 #include "errors.h"
@@ -64,7 +64,7 @@ deliver_signature(const struct signing *s, const void *p, size_t len)
 	if (s->raw)
 		return output_whole(s->cli, &to, p, len, false);
 	out_init(&text);
-	base64_encode(&text, p, len);
+	b64_encode(&text, p, len);
 	out_char(&text, '\n');
 	if (text.failed)
 		r = errors_report(s->cli->json, NULL, ERR_NOMEM, NULL);
@@ -144,7 +144,7 @@ read_signature(const struct signing *s, struct out *ret)
 	if (r == 0 && text.len == 0)
 		r = errors_report(s->cli->json, s->signature, ERR_BAD_REQUEST,
 		    "the signature is empty: give what sign printed");
-	if (r == 0 && !base64_decode(ret, text.p, text.len)) {
+	if (r == 0 && !b64_decode(ret, text.p, text.len)) {
 		out_clear(ret);
 		out_bytes(ret, text.p, text.len);
 	}

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base64.h"
+#include "b64.h"
 #include "qapi-agent.h"
 #include "text.h"
 #include "units.h"
@@ -178,6 +178,6 @@ json_value(struct json *j, const char *key, const char *key_base64,
 	}
 	key_of(j, key_base64);
 	out_char(j->out, '"');
-	base64_encode(j->out, p, len);
+	b64_encode(j->out, p, len);
 	out_char(j->out, '"');
 }

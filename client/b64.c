@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "base64.h"
+#include "b64.h"
 
 #include <string.h>
 
@@ -10,7 +10,7 @@ static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 			     "abcdefghijklmnopqrstuvwxyz0123456789+/";
 
 void
-base64_encode(struct out *o, const void *from, size_t len)
+b64_encode(struct out *o, const void *from, size_t len)
 {
 	const unsigned char *p = from;
 	char quad[4];
@@ -54,7 +54,7 @@ put_group(struct out *o, unsigned int bits, unsigned int n)
 }
 
 bool
-base64_decode(struct out *o, const void *from, size_t len)
+b64_decode(struct out *o, const void *from, size_t len)
 {
 	const char *p = from, *digit;
 	unsigned int bits = 0, n = 0, pads = 0;
@@ -67,10 +67,11 @@ base64_decode(struct out *o, const void *from, size_t len)
 		digit = p[i] == '\0' ? NULL : strchr(digits, p[i]);
 		if (digit == NULL && p[i] != '=')
 			return false;
+		/* padding ends it */
+		if (n + pads == 4 || (digit != NULL && pads > 0))
+			return false;
 		if (digit == NULL)
 			pads++;
-		else if (pads > 0)
-			return false;	/* nothing follows padding */
 		else
 			bits |= (unsigned int)(digit - digits)
 			    << (18 - 6 * n++);
@@ -79,9 +80,8 @@ base64_decode(struct out *o, const void *from, size_t len)
 		if (!put_group(o, bits, n))
 			return false;
 		groups++;
-		bits = n = 0;
-		if (pads > 0)
-			n = 4;	/* whatever follows is too much */
+		if (pads == 0)
+			bits = n = 0;
 	}
-	return groups > 0 && (n == 0 || (n == 4 && pads > 0));
+	return groups > 0 && (n == 0 || n + pads == 4);
 }
