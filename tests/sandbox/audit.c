@@ -8,6 +8,7 @@
 #include "json_util.h"
 #include "key.h"
 #include "keymat.h"
+#include "logstreams.h"
 #include "mem.h"
 #include "secret.h"
 #include "store.h"
@@ -287,6 +288,22 @@ fill_texts(const struct call *c, json_t **text)
 	text[AUDIT_USER_AGENT] = text_or_null(c->user_agent);
 }
 
+static json_t *
+entry_object(const void *arg)
+{
+	const struct entry *e = arg;
+	json_t *v = json_object();
+
+	json_object_set_new(v, "timestamp", timefmt_json(e->at_us));
+	for (size_t i = 0; i < AUDIT_TEXTS; i++)
+		json_object_set_new(
+		    v, texts[i].name, json_util_or_null(e->text[i]));
+	for (size_t i = 0; i < AUDIT_VALUES; i++)
+		json_object_set_new(
+		    v, values[i], json_util_or_null(e->value[i]));
+	return v;
+}
+
 void
 audit_record(struct call *c)
 {
@@ -313,6 +330,7 @@ audit_record(struct call *c)
 		e->value[AUDIT_BATCH_SIZE] = json_integer(n->batch_size);
 		e->value[AUDIT_FAILED_ITEMS] = json_integer(n->failed_items);
 	}
+	logstreams_event(c->tenant, entry_object, e);
 }
 
 void
@@ -359,21 +377,6 @@ audit_seed(struct audit *a, json_t *obj, struct apply_problem *ret_problem)
 	for (size_t i = 0; i < AUDIT_VALUES; i++)
 		e->value[i] = json_incref(json_util_get(obj, values[i]));
 	return true;
-}
-
-static json_t *
-entry_object(const struct entry *e)
-{
-	json_t *v = json_object();
-
-	json_object_set_new(v, "timestamp", timefmt_json(e->at_us));
-	for (size_t i = 0; i < AUDIT_TEXTS; i++)
-		json_object_set_new(
-		    v, texts[i].name, json_util_or_null(e->text[i]));
-	for (size_t i = 0; i < AUDIT_VALUES; i++)
-		json_object_set_new(
-		    v, values[i], json_util_or_null(e->value[i]));
-	return v;
 }
 
 /* What a list is narrowed by; NULL, and 0: not. */

@@ -4,12 +4,17 @@
 #include "application.h"
 #include "apply.h"
 #include "audit.h"
+#include "compliance.h"
 #include "enduser.h"
+#include "groups.h"
 #include "json_util.h"
 #include "key.h"
+#include "logstreams.h"
 #include "mem.h"
+#include "pki.h"
 #include "role.h"
 #include "secret.h"
+#include "ssh.h"
 #include "store.h"
 #include "suggest.h"
 #include "tenant.h"
@@ -97,17 +102,18 @@ static const struct {
     {"endUsers", enduser_seed},
     {"roles", role_seed},
     {"invitations", NULL},
-    {"sshCas", NULL},
-    {"sshCertificates", NULL},
-    {"cas", NULL},
-    {"certificates", NULL},
+    {"sshCas", ssh_seed_ca},
+    {"sshCertificates", ssh_seed_certificate},
+    {"cas", pki_seed_ca},
+    {"certificates", pki_seed_certificate},
     {"shares", NULL},
-    {"resourceGroups", NULL},
-    {"logStreams", NULL},
-    {"riskAcceptances", NULL},
-    {"compliance", NULL},
+    {"resourceGroups", groups_seed},
+    {"logStreams", logstreams_seed},
+    {"riskAcceptances", compliance_seed_acceptance},
+    {"compliance", compliance_seed},
     {"audit", seed_audit},
     {"auditLogs", seed_audit},
+    {"qrng", NULL},
     {"subscription", NULL},
     {"usage", NULL},
     {"settings", NULL},

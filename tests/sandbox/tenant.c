@@ -3,12 +3,17 @@
 #include "api_keys.h"
 #include "application.h"
 #include "audit.h"
+#include "compliance.h"
 #include "enduser.h"
+#include "groups.h"
 #include "key.h"
+#include "logstreams.h"
 #include "mem.h"
+#include "pki.h"
 #include "role.h"
 #include "secret.h"
 #include "share.h"
+#include "ssh.h"
 #include "store.h"
 #include "usage.h"
 
@@ -24,6 +29,11 @@ tenant_new(void)
 	t->applications = store_new(&application_kind);
 	t->endusers = endusers_new();
 	t->audit = audit_new();
+	t->compliance = compliance_new();
+	t->groups = store_new(&groups_kind);
+	t->log_streams = store_new(&logstreams_kind);
+	t->pki = pki_new();
+	t->ssh = ssh_new();
 	t->keys = store_new(&key_kind);
 	t->roles = store_new(&role_kind);
 	t->secrets = store_new(&secret_kind);
@@ -42,6 +52,11 @@ tenant_free(struct tenant *t)
 	store_free(t->applications);
 	endusers_free(t->endusers);
 	audit_free(t->audit);
+	compliance_free(t->compliance);
+	store_free(t->groups);
+	store_free(t->log_streams);
+	pki_free(t->pki);
+	ssh_free(t->ssh);
 	store_free(t->keys);
 	store_free(t->roles);
 	store_free(t->secrets);
