@@ -21,6 +21,16 @@ struct session;
 #define ACCESS_DENIED_TEXT \
 	"no rule of the agent's configuration allows you this; ask its operator"
 
+/*
+ * By which right: an operation, or `call` with the path that was asked for.
+ * Either suffices.
+ */
+struct access_right {
+	enum policy_op op;	/* 0: none */
+	const struct policy_call *call; /* NULL: none; what it is about is
+				 * not looked at */
+};
+
 /* Does policy let this peer do op to everything? */
 bool access_covers_all(struct session *s, enum policy_op op);
 
@@ -31,6 +41,8 @@ bool access_covers_all(struct session *s, enum policy_op op);
  */
 enum policy_verdict access_may(struct session *s, enum policy_op op,
     const struct ref *ref);
+enum policy_verdict access_may_by(struct session *s,
+    const struct access_right *by, const struct ref *ref);
 
 /*
  * May an error about it be told?  By what is known of it when it is answered.
@@ -41,9 +53,21 @@ enum policy_verdict access_may(struct session *s, enum policy_op op,
  */
 bool access_may_tell(struct session *s, enum policy_op op,
     const struct ref *ref);
+bool access_may_tell_by(struct session *s, const struct access_right *by,
+    const struct ref *ref);
 
 /* And by the name and id of what was found. */
 bool access_may_have(struct session *s, enum policy_op op,
     const struct object *o);
+bool access_may_have_by(struct session *s, const struct access_right *by,
+    const struct object *o);
+
+/*
+ * The verdict about one thing, by what is known of it and nothing else.
+ * ret_title: as for policy_check().
+ */
+enum policy_verdict access_to(struct session *s,
+    const struct access_right *by, enum ref_kind kind, struct view name,
+    struct view id, const char **ret_title);
 
 #endif /* AGENT_ACCESS_H */

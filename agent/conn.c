@@ -434,6 +434,8 @@ conn_settle(struct conn *c, bool partial, const struct now *now)
 	if (c->dead)
 		return;
 	idle = c->kind->is_idle(c->talk);
+	if (c->kind->is_over(c->talk))
+		c->failed = true;
 	if (c->backlog == NULL && c->failed) {
 		conn_finish(c, now);
 		return;

@@ -48,6 +48,8 @@ struct conn_kind {
 	bool (*is_idle)(const void *talk);
 	/* Is the rest of something missing that take() has used already? */
 	bool (*is_partial)(const void *talk);
+	/* Is nothing more taken, once what is in out was sent? */
+	bool (*is_over)(const void *talk);
 	/* Secret memory that it holds, for its user's account; may be NULL. */
 	size_t (*bytes)(const void *talk);
 	/* That there is no room for this connection. */

@@ -91,7 +91,7 @@ frames_is_idle(const void *talk)
 }
 
 static bool
-frames_is_partial(const void *talk)
+frames_never(const void *talk)
 {
 	(void)talk;
 	return false;
@@ -112,6 +112,7 @@ const struct conn_kind conn_frames = {
 	.render = frames_render,
 	.has_room = frames_has_room,
 	.is_idle = frames_is_idle,
-	.is_partial = frames_is_partial,
+	.is_partial = frames_never,
+	.is_over = frames_never,
 	.turn_away = frames_turn_away,
 };

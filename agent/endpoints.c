@@ -447,6 +447,58 @@ endpoints_match(const char *method, struct view target,
 	return 0;
 }
 
+/* A parameter, decoded as far as it stays one segment; false: no room. */
+static bool
+put_param(struct view text, char *ret, size_t size, size_t *len)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	size_t i;
+	uint8_t c;
+
+	for (i = 0; i < text.len; i++) {
+		c = text.p[i];
+		if (c == '%') {
+			c = (uint8_t)(hex(text.p[i + 1]) << 4 |
+			    hex(text.p[i + 2]));
+			i += 2;
+		}
+		if (size - *len < 4)
+			return false;
+		if (c >= 0x20 && c != 0x7f && c != '/' && c != '%' &&
+		    c != '\\') {
+			ret[(*len)++] = (char)c;
+			continue;
+		}
+		ret[(*len)++] = '%';
+		ret[(*len)++] = digits[c >> 4];
+		ret[(*len)++] = digits[c & 0xf];
+	}
+	return true;
+}
+
+int
+endpoints_plain(const struct endpoint_match *m, char *ret, size_t size)
+{
+	const char *at;
+	size_t len = 0, n = 0;
+
+	if (m->endpoint == NULL)
+		return ERR_NOT_FOUND;
+	for (at = m->endpoint->pattern; *at != '\0'; at++) {
+		if (size - len < 2)
+			return ERR_TOO_LARGE;
+		if (*at != '{') {
+			ret[len++] = *at;
+			continue;
+		}
+		if (!put_param(m->params[n++], ret, size, &len))
+			return ERR_TOO_LARGE;
+		at += strcspn(at, "}");
+	}
+	ret[len] = '\0';
+	return 0;
+}
+
 bool
 endpoints_repeatable(const char *method, const struct endpoint_match *m)
 {

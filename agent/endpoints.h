@@ -84,6 +84,14 @@ int endpoints_match(const char *method, struct view target,
 bool endpoints_repeatable(const char *method, const struct endpoint_match *m);
 
 /*
+ * The path as rules are compared with it, NUL-terminated: literals as in the
+ * table, parameters decoded but for what would make another path of it: "/",
+ * "%", "\\" and control characters stay encoded, with capital digits.  Returns
+ * 0, ERR_NOT_FOUND if no endpoint is known, or ERR_TOO_LARGE.
+ */
+int endpoints_plain(const struct endpoint_match *m, char *ret, size_t size);
+
+/*
  * Percent-decode a part of a target that endpoints_match() took.  Returns 0,
  * or ERR_TOO_LARGE where it does not fit; len bytes are never too few.
  */

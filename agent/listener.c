@@ -182,7 +182,7 @@ listener_retire(struct listener *l)
 bool
 listener_is_inherited(const struct listener *l)
 {
-	return l->bound.path == NULL;
+	return l->bound.inherited;
 }
 
 int

@@ -1,6 +1,7 @@
 /*
  * A listening local socket: inherited from the service manager or bound here,
- * under a lock, so that two daemons never share one.
+ * under a lock, so that two daemons never share one.  Or one on a loopback
+ * address, which no two can have anyway.
  */
 #ifndef AGENT_LISTENER_H
 #define AGENT_LISTENER_H
@@ -15,6 +16,8 @@ struct listener;
 
 struct listener_config {
 	const char *path;
+	bool is_address;	/* path is "127.0.0.1:PORT" or "[::1]:PORT", and
+				 * the rest means nothing */
 	mode_t mode;
 	const char *group;	/* NULL: leave it */
 	const char *fd_name;	/* FileDescriptorName= to look for; NULL: the

@@ -20,6 +20,7 @@
 
 #include "err.h"
 #include "listener.h"
+#include "listener_inet.h"
 #include "policy_who.h"
 
 struct attempt {
@@ -306,7 +307,14 @@ listener_bind(const struct listener_config *cfg, char *why, size_t why_size,
 	struct listener_bind b = {.fd = -1, .lock_fd = -1};
 	int r;
 
+	if (cfg->is_address) {
+		r = listener_inet_bind(cfg->path, why, why_size, &b.fd);
+		if (r == 0)
+			*ret = b;
+		return r;
+	}
 	if ((b.fd = inherited(cfg)) >= 0) {
+		b.inherited = true;
 		*ret = b;
 		return 0;
 	}

@@ -14,7 +14,8 @@ struct listener_config;
 
 struct listener_bind {
 	int fd;			/* non-blocking, listening; -1: none */
-	int lock_fd;		/* -1: inherited, so no lock */
+	int lock_fd;		/* -1: no lock */
+	bool inherited;
 	char *path;		/* of the socket bound here, else NULL */
 	char *lock_path;
 	dev_t dev;		/* of the socket file, to remove no other */

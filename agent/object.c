@@ -186,6 +186,15 @@ object_bytes(const struct object *o)
 	    (secret > 0 ? secmem_class_size(secret) : 0);
 }
 
+size_t
+object_own_bytes(const struct object *o)
+{
+	size_t secret = secmem_len(&o->data);
+
+	return o->refs - o->labels > 1 || secret == 0 ? 0
+	    : secmem_class_size(secret);
+}
+
 /* --- names of fields --- */
 
 static bool

@@ -98,6 +98,11 @@ const char *object_field_names(const struct object *o, char *buf, size_t size);
 size_t object_bytes(const struct object *o);
 /* As above, without the secret memory: what a label keeps. */
 size_t object_label_bytes(const struct object *o);
+/*
+ * The secret memory that the holder of one reference keeps alone; 0 if others
+ * hold some too.
+ */
+size_t object_own_bytes(const struct object *o);
 
 /* The static text of a field that every secret may have, else NULL. */
 const char *object_known_field(struct view name);

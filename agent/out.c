@@ -16,6 +16,8 @@
 
 #define OUT_SCRATCH (128u * 1024)
 #define OUT_PIECES 64		/* at most; then it is flushed */
+/* With so much to send there is no hurry to have more. */
+#define OUT_ENOUGH (256u * 1024)
 
 /* Bytes to send: of the scratch buffer, or of an object held for them. */
 struct out_piece {
@@ -27,6 +29,7 @@ struct out_piece {
 struct out {
 	struct secmem scratch;
 	size_t len;		/* of scratch, in use */
+	size_t external;	/* bytes besides */
 	size_t count;
 	struct out_piece pieces[OUT_PIECES];
 };
@@ -63,6 +66,7 @@ out_clear(struct out *o)
 	wipe(secmem_writable(&o->scratch), o->len);
 	o->count = 0;
 	o->len = 0;
+	o->external = 0;
 }
 
 void
@@ -82,7 +86,8 @@ out_has_room(const struct out *o, size_t need)
 	 * A message is a piece of scratch and perhaps an external one; and one
 	 * is kept for a short error that is said without asking.
 	 */
-	return o->count + 3 <= OUT_PIECES && need <= OUT_SCRATCH - o->len;
+	return o->count + 3 <= OUT_PIECES && o->external < OUT_ENOUGH &&
+	    need <= OUT_SCRATCH - o->len;
 }
 
 bool
@@ -131,6 +136,7 @@ out_external(struct out *o, struct object *object, struct view bytes)
 		.p = bytes.p,
 		.len = bytes.len,
 	};
+	o->external += bytes.len;
 }
 
 /* One send for n pieces; the least call that does it. */
@@ -249,7 +255,16 @@ out_backlog_send(struct out_backlog **b, int fd)
 size_t
 out_backlog_bytes(const struct out_backlog *b)
 {
-	return b != NULL ? secmem_len(&b->copy) : 0;
+	size_t bytes, i;
+
+	if (b == NULL)
+		return 0;
+	bytes = secmem_len(&b->copy);
+	for (i = b->first; i < b->count; i++) {
+		if (b->pieces[i].object != NULL)
+			bytes += object_own_bytes(b->pieces[i].object);
+	}
+	return bytes;
 }
 
 void

@@ -47,7 +47,10 @@ int out_flush(struct out *o, int fd, struct out_backlog **ret_backlog);
 
 /* Go on sending.  Returns as above; on 0 the backlog was freed. */
 int out_backlog_send(struct out_backlog **b, int fd);
-/* Secret memory that it takes of its own; 0 for NULL. */
+/*
+ * Secret memory that would be free without it: its own, and that of objects
+ * which nobody else holds.  0 for NULL.
+ */
 size_t out_backlog_bytes(const struct out_backlog *b);
 /* Wipe and free; NULL is fine. */
 void out_backlog_free(struct out_backlog *b);

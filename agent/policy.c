@@ -8,7 +8,6 @@
 
 #include "err.h"
 #include "peer.h"
-#include "policy_path.h"
 #include "policy_rule.h"
 
 struct policy {
@@ -154,27 +153,65 @@ policy_covers_all(const struct policy *pol, struct peer *peer,
 	return false;
 }
 
-bool
+enum policy_verdict
 policy_check_call(const struct policy *pol, struct peer *peer,
-    const char *method, struct view path, const char **ret_title)
+    const struct policy_call *call, const char **ret_title)
 {
-	char plain[POLICY_PATH_MAX];
+	enum policy_verdict best = POLICY_DENIED;
+	enum policy_verdict verdict;
 	const char *title = exempt(pol, peer);
 	size_t i;
 
 	set_title(ret_title, title);
 	if (title != NULL)
-		return true;
-	if (policy_path_normalise(path, plain, sizeof(plain)) != 0)
-		return false;
+		return POLICY_ALLOWED;
+	for (i = 0; i < pol->nrules && call->path != NULL; i++) {
+		if (!policy_rule_covers_path(pol->rules[i], call) ||
+		    !policy_rule_applies(pol->rules[i], peer, POLICY_CALL))
+			continue;
+		verdict = policy_rule_covers_about(pol->rules[i], call);
+		if (verdict == POLICY_DENIED || verdict == best)
+			continue;
+		best = verdict;
+		set_title(ret_title, pol->rules[i]->title);
+		if (best == POLICY_ALLOWED)
+			break;
+	}
+	return best;
+}
+
+/* 0: the rule is not about this peer. */
+static unsigned int
+closeness(const struct policy_rule *r, struct peer *peer, unsigned int op,
+    const struct policy_call *call)
+{
+	if (!policy_rule_is_about(r, peer))
+		return 0;
+	if (call != NULL && call->path != NULL && (r->ops & POLICY_CALL) != 0 &&
+	    policy_rule_covers_path(r, call))
+		return 3;
+	if ((r->ops & (op | (call != NULL ? POLICY_CALL : 0u))) != 0)
+		return 2;
+	return 1;
+}
+
+const char *
+policy_closest(const struct policy *pol, struct peer *peer, unsigned int op,
+    const struct policy_call *call)
+{
+	const char *title = NULL;
+	unsigned int best = 0;
+	unsigned int c;
+	size_t i;
+
 	for (i = 0; i < pol->nrules; i++) {
-		if (policy_rule_covers_call(pol->rules[i], method, plain) &&
-		    policy_rule_applies(pol->rules[i], peer, POLICY_CALL)) {
-			set_title(ret_title, pol->rules[i]->title);
-			return true;
+		c = closeness(pol->rules[i], peer, op, call);
+		if (c > best) {
+			best = c;
+			title = pol->rules[i]->title;
 		}
 	}
-	return false;
+	return title;
 }
 
 bool

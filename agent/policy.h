@@ -84,14 +84,37 @@ bool policy_is_exempt(const struct policy *pol, const struct peer *peer);
 bool policy_covers_all(const struct policy *pol, struct peer *peer,
     enum policy_op op, enum ref_kind kind);
 
+/* A request of the service as rules see it. */
+struct policy_call {
+	const char *method;
+	/*
+	 * As policy_path_normalise() or endpoints_plain() makes it; NULL: it
+	 * could mean another to the service, so no rule is about it.
+	 */
+	const char *path;
+	bool about;		/* a secret or key: this one */
+	enum ref_kind kind;
+	struct view name;	/* what is known of it, empty if not */
+	struct view id;
+};
+
 /*
- * May peer `call` method path?  path: below /api/v1 (which may be there too),
- * with or without a query, which is not looked at.  It is judged in its
- * percent-decoded form; one that could mean another to the service ("..",
- * "%2f", "//") is denied to everyone whom a rule would have to allow it.
+ * May peer `call` that?  A rule that has secrets= or keys= too is about those
+ * alone: a request about one counts only if the rule covers it, and is
+ * POLICY_MAYBE while its name or id is not known.  HEAD is what GET is.
+ * ret_title: as for policy_check().
  */
-bool policy_check_call(const struct policy *pol, struct peer *peer,
-    const char *method, struct view path, const char **ret_title);
+enum policy_verdict policy_check_call(const struct policy *pol,
+    struct peer *peer, const struct policy_call *call, const char **ret_title);
+
+/*
+ * The title of the rule that came closest to allowing op (0: none) or the call
+ * (NULL: none): one that has the operation and the path, one that has the
+ * operation, one about this peer; NULL if there is none.  What the request is
+ * about is not looked at, so it says nothing of what exists.
+ */
+const char *policy_closest(const struct policy *pol, struct peer *peer,
+    unsigned int op, const struct policy_call *call);
 
 /* op without a thing: purge --all, drill. */
 bool policy_may(const struct policy *pol, struct peer *peer, enum policy_op op);

@@ -119,3 +119,36 @@ policy_path_pattern(const char *pattern, char *ret, size_t size)
 	memmove(ret, pattern, strlen(pattern) + 1);
 	return 0;
 }
+
+/* What stays encoded in a path, see endpoints_plain(). */
+static bool
+is_encoded(const char *p)
+{
+	int high = hex((uint8_t)p[1]);
+	int low = high < 0 ? -1 : hex((uint8_t)p[2]);
+	int c = high * 16 + low;
+
+	if (low < 0 || (p[1] >= 'a' && p[1] <= 'f') ||
+	    (p[2] >= 'a' && p[2] <= 'f'))
+		return false;
+	return c < 0x20 || c == 0x7f || c == '/' || c == '%' || c == '\\';
+}
+
+const char *
+policy_path_fault(const char *pattern)
+{
+	const char *p;
+
+	if (!is_plain(pattern))
+		return "a path has no \"//\", \".\" or \"..\"";
+	for (p = pattern; *p != '\0'; p++) {
+		if (*p == '%' && !is_encoded(p))
+			return "paths are compared decoded: write the "
+			       "character itself, or %2F for a \"/\" in a "
+			       "name and %25 for a \"%\"";
+		if (*p == '\\' || (uint8_t)*p < 0x20 || *p == 0x7f)
+			return "a path has no such character";
+	}
+	return strlen(pattern) > 1 && p[-1] == '/'
+	    ? "a path does not end in a \"/\"" : NULL;
+}

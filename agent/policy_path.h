@@ -24,4 +24,10 @@ int policy_path_normalise(struct view path, char *ret, size_t size);
  */
 int policy_path_pattern(const char *pattern, char *ret, size_t size);
 
+/*
+ * Why no path that is asked for can match the pattern, NULL if some can: half
+ * a sentence, static.
+ */
+const char *policy_path_fault(const char *pattern);
+
 #endif /* AGENT_POLICY_PATH_H */

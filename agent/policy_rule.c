@@ -153,7 +153,7 @@ item_path(struct policy_rule *r, const char *item, char *why, size_t why_size)
 	char word[16];
 	size_t len = strcspn(item, " \t");
 	const char *rest = item + len + strspn(item + len, " \t");
-	const char *near;
+	const char *near, *wrong;
 	size_t i;
 
 	(void)snprintf(word, sizeof(word), "%.*s", (int)len, item);
@@ -168,6 +168,12 @@ item_path(struct policy_rule *r, const char *item, char *why, size_t why_size)
 	}
 	if (policy_path_pattern(rest, glob, sizeof(glob)) != 0) {
 		(void)snprintf(why, why_size, "the pattern is too long");
+		return ERR_BAD_REQUEST;
+	}
+	wrong = policy_path_fault(glob);
+	if (wrong != NULL) {
+		(void)snprintf(why, why_size, "no request would ever match, "
+		    "since %s", wrong);
 		return ERR_BAD_REQUEST;
 	}
 	return add_pattern(&r->paths, glob, i < METHODS ? methods[i] : NULL,
@@ -286,10 +292,9 @@ any_matches(const struct policy_patterns *list, const char *text)
 }
 
 bool
-policy_rule_applies(const struct policy_rule *r, struct peer *peer,
-    enum policy_op op)
+policy_rule_is_about(const struct policy_rule *r, struct peer *peer)
 {
-	if ((r->ops & (unsigned int)op) == 0 || !policy_rule_has_who(r))
+	if (!policy_rule_has_who(r))
 		return false;
 	if (r->has_user && !policy_who_is_user(r, peer))
 		return false;
@@ -301,6 +306,14 @@ policy_rule_applies(const struct policy_rule *r, struct peer *peer,
 	if (r->exes.n > 0 && !any_matches(&r->exes, peer_exe(peer)))
 		return false;
 	return true;
+}
+
+bool
+policy_rule_applies(const struct policy_rule *r, struct peer *peer,
+    enum policy_op op)
+{
+	return (r->ops & (unsigned int)op) != 0 &&
+	    policy_rule_is_about(r, peer);
 }
 
 /* Whatever there is; ids have no parts, so one star does for them. */
@@ -350,19 +363,34 @@ policy_rule_covers_all(const struct policy_rule *r, enum ref_kind kind)
 	return false;
 }
 
-bool
-policy_rule_covers_call(const struct policy_rule *r, const char *method,
-    const char *path)
+/* Who may GET may have the head of it. */
+static bool
+method_is(const struct policy_pattern *p, const char *method)
 {
-	size_t len = strlen(path);
+	return p->method == NULL || strcasecmp(p->method, method) == 0 ||
+	    (strcmp(p->method, "GET") == 0 && strcasecmp(method, "HEAD") == 0);
+}
+
+bool
+policy_rule_covers_path(const struct policy_rule *r,
+    const struct policy_call *call)
+{
+	size_t len = strlen(call->path);
 	size_t i;
 
 	for (i = 0; i < r->paths.n; i++) {
-		if (r->paths.v[i].method != NULL &&
-		    strcasecmp(r->paths.v[i].method, method) != 0)
-			continue;
-		if (glob_match(r->paths.v[i].glob, path, len))
+		if (method_is(&r->paths.v[i], call->method) &&
+		    glob_match(r->paths.v[i].glob, call->path, len))
 			return true;
 	}
 	return false;
+}
+
+enum policy_verdict
+policy_rule_covers_about(const struct policy_rule *r,
+    const struct policy_call *call)
+{
+	if (!call->about || (r->secrets.n == 0 && r->keys.n == 0))
+		return POLICY_ALLOWED;
+	return policy_rule_covers(r, call->kind, call->name, call->id);
 }

@@ -51,7 +51,10 @@ int policy_rule_parse(struct policy_rule *r, const char *key,
 /* Does it say who at all? */
 bool policy_rule_has_who(const struct policy_rule *r);
 
-/* Is the peer whom the rule is about, and op one of its operations? */
+/* Is the peer whom the rule is about? */
+bool policy_rule_is_about(const struct policy_rule *r, struct peer *peer);
+
+/* And op one of its operations? */
 bool policy_rule_applies(const struct policy_rule *r, struct peer *peer,
     enum policy_op op);
 
@@ -60,8 +63,12 @@ enum policy_verdict policy_rule_covers(const struct policy_rule *r,
 
 bool policy_rule_covers_all(const struct policy_rule *r, enum ref_kind kind);
 
-/* path: as policy_path_normalise() makes it. */
-bool policy_rule_covers_call(const struct policy_rule *r, const char *method,
-    const char *path);
+/* Has it the method and path, which is not NULL? */
+bool policy_rule_covers_path(const struct policy_rule *r,
+    const struct policy_call *call);
+
+/* And the secret or key that the call is about, if it is about one? */
+enum policy_verdict policy_rule_covers_about(const struct policy_rule *r,
+    const struct policy_call *call);
 
 #endif /* AGENT_POLICY_RULE_H */

@@ -298,6 +298,19 @@ relay_has_own_limit(const struct endpoint *e)
 	    strcmp(e->scope, "qrng:read") == 0;
 }
 
+/* How it is sent follows from what it is. */
+static void
+relay_set_way(struct relay *r)
+{
+	const struct endpoint *e = r->endpoint;
+
+	if (e == NULL ? !relay_is_read(r) : !e->repeatable)
+		r->send.once = true;
+	if (e != NULL && e->scope == NULL)
+		r->send.without_key = true; /* who needs none gets none */
+	r->send.own_limit = relay_has_own_limit(e);
+}
+
 static struct relay *
 relay_new(struct fetch *f, const struct relay_request *rq)
 {
@@ -310,7 +323,7 @@ relay_new(struct fetch *f, const struct relay_request *rq)
 	r->f = f;
 	r->send = rq->send;
 	r->endpoint = rq->endpoint;
-	r->send.own_limit = relay_has_own_limit(rq->endpoint);
+	relay_set_way(r);
 	if (relay_keep_texts(r) != 0) {
 		relay_free(r);
 		return NULL;

@@ -25,7 +25,10 @@ struct endpoint;
 struct relay;
 
 struct relay_request {
-	struct upstream_relay send;	/* copied, but not what it points to */
+	struct upstream_relay send;	/* copied with its texts, but not what
+				 * body points to.  once, without_key and
+				 * own_limit follow from endpoint: no need to
+				 * set them */
 	const struct endpoint *endpoint; /* NULL: none that is known */
 	struct view id;		/* of the secret or key that it is about, for
 				 * what a write drops; empty: none */
@@ -52,8 +55,9 @@ struct relay_result {
 typedef void relay_cb(void *arg, struct relay_result *result);
 
 /*
- * Returns 0 and a handle that is good until cb returns, or ERR_NOMEM.  What
- * rq->send points to stays until then (or until relay_cancel() returns).
+ * Returns 0 and a handle that is good until cb is called, or ERR_NOMEM.  The
+ * body, in secret memory, stays as it is until then, or until relay_cancel()
+ * returns; all else is copied.
  */
 int relay_start(struct fetch *f, const struct relay_request *rq,
     const struct now *now, relay_cb *cb, void *arg, struct relay **ret_relay);

@@ -2,6 +2,7 @@
 
 #include "settings.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,6 +62,36 @@ set_socket(struct settings *s, struct settings_faults *faults)
 	return s->socket == NULL ? ERR_NOMEM : 0;
 }
 
+/* Beside the socket: under systemd that is its directory for the agent. */
+static int
+set_token_file(struct settings *s)
+{
+	const char *slash = strrchr(s->socket, '/');
+
+	if (s->http_listen == NULL || s->http_token_file != NULL)
+		return 0;
+	if (asprintf(&s->http_token_file, "%.*s/http-token",
+	    (int)(slash - s->socket), s->socket) < 0) {
+		s->http_token_file = NULL;
+		return ERR_NOMEM;
+	}
+	return 0;
+}
+
+/* Two of them cannot be one. */
+static void
+check_sockets(const struct settings *s, struct settings_faults *faults)
+{
+	if (s->http_socket != NULL && strcmp(s->http_socket, s->socket) == 0)
+		settings_fault(faults, 0,
+		    "http-socket= is the path of socket=: choose another");
+	if (s->http_socket != NULL && s->credentials_socket != NULL &&
+	    strcmp(s->http_socket, s->credentials_socket) == 0)
+		settings_fault(faults, 0,
+		    "http-socket= is the path of credentials-socket=: choose "
+		    "another");
+}
+
 int
 settings_load(const char *path, FILE *out, struct settings **ret)
 {
@@ -77,7 +108,11 @@ settings_load(const char *path, FILE *out, struct settings **ret)
 	if (path != NULL && (r = settings_parse(path, &faults, s)) != 0)
 		goto out;
 	policy_set_root_needs_rule(s->policy, s->root_needs_rule);
-	if ((r = set_socket(s, &faults)) == 0 && faults.count > 0)
+	if ((r = set_socket(s, &faults)) == 0 && s->socket != NULL) {
+		check_sockets(s, &faults);
+		r = set_token_file(s);
+	}
+	if (r == 0 && faults.count > 0)
 		r = ERR_BAD_REQUEST;
 	if (r != 0)
 		goto out;

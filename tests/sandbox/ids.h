@@ -9,4 +9,7 @@
 /* A lower-case UUID v4, as a new JSON string. */
 json_t *ids_uuid(void);
 
+/* Likewise, of 16 random bytes. */
+json_t *ids_uuid_of(const unsigned char bytes[16]);
+
 #endif

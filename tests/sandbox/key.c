@@ -64,7 +64,7 @@ const struct rule key_rules[] = {
 
 /* Members of a seed that are no fields. */
 static const char *const skip[] = {"id", "publicKey", "keyMaterial", "format",
-    "publicKeyOnly", "versionCount", NULL};
+    "publicKeyOnly", "versionCount", "standIn", "revokedVersions", NULL};
 
 static void
 free_item(struct item *it)
@@ -112,7 +112,7 @@ key_new(json_t *id, json_t *name, const char *key_type, const char *algorithm,
     struct keymat *material)
 {
 	struct key *k = mem_zero(sizeof(*k));
-	bool pq = material->alg->family == KEYMAT_STAND_IN;
+	bool pq = material->alg->family == KEYMAT_PQ;
 
 	k->item.field = k->field;
 	k->field[KEY_ID] = id == NULL ? ids_uuid() : json_incref(id);
@@ -231,6 +231,9 @@ key_object(const struct key *k)
 	json_object_set_new(v, "publicKey", public_key(key_current(k)));
 	json_object_set_new(
 	    v, "versionCount", json_integer((json_int_t)k->n_versions));
+	/* Not the service's: here the algorithm is not what it is called. */
+	if (keymat_is_stand_in(key_current(k)->material))
+		json_object_set_new(v, "standIn", json_true());
 	return v;
 }
 
@@ -345,6 +348,24 @@ key_seed(struct store *st, json_t *obj, struct apply_problem *ret_problem)
 	return true;
 }
 
+/* All versions in the array are revoked from now on, the others are not. */
+static void
+revoke(struct key *k, const json_t *versions)
+{
+	for (size_t i = 0; i < k->n_versions; i++) {
+		struct key_version *v = &k->version[i];
+		bool revoked = false;
+
+		for (size_t j = 0; j < json_array_size(versions); j++)
+			revoked |= json_integer_value(json_array_get(
+				       versions, j)) == v->version;
+		if (revoked == (v->revoked_at != NULL))
+			continue;
+		json_decref(v->revoked_at);
+		v->revoked_at = revoked ? timefmt_stamp(NULL) : NULL;
+	}
+}
+
 bool
 key_apply(struct store *st, struct key *k, json_t *obj,
     struct apply_problem *ret_problem)
@@ -362,6 +383,8 @@ key_apply(struct store *st, struct key *k, json_t *obj,
 		keymat_free(v->material);
 		v->material = m;
 	}
+	if (json_is_array(json_object_get(obj, "revokedVersions")))
+		revoke(k, json_object_get(obj, "revokedVersions"));
 	apply_fields(st, &key_kind, &k->item, obj, skip);
 	v->version = json_integer_value(k->field[KEY_VERSION]);
 	return true;

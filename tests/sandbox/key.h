@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct apply_problem;
+struct call;
 struct keymat;
 struct keymat_alg;
 
@@ -87,6 +88,12 @@ void key_rotate(struct store *st, struct key *k, struct keymat *material);
 /* Make it the default of its type, and no other. */
 void key_set_default(struct store *st, struct key *k);
 
+/*
+ * A request to set minDecryptionVersion: checks its body, answers it. k NULL:
+ * there is no such key. In keys.c.
+ */
+void key_configure(struct call *c, struct key *k);
+
 /* The key object of the API; of one version. New references. */
 json_t *key_object(const struct key *k);
 json_t *key_version_object(const struct key *k, const struct key_version *v);
@@ -99,7 +106,7 @@ bool key_seed(struct store *st, json_t *obj, struct apply_problem *ret_problem);
 
 /*
  * PUT /_sandbox/keys/ID: sets fields; publicKey replaces the material of the
- * current version. false: *ret_problem is set, nothing has changed.
+ * current version, revokedVersions is an array of those that are revoked. false: *ret_problem is set, nothing has changed.
  */
 bool key_apply(struct store *st, struct key *k, json_t *obj,
     struct apply_problem *ret_problem);

@@ -88,6 +88,18 @@ ec_from_point(const struct keymat_alg *alg, const unsigned char *point,
 	return build("EC", bld, d != NULL);
 }
 
+/* ML-KEM and ML-DSA keys are often kept as the seed that they are made of. */
+static EVP_PKEY *
+from_seed(const struct keymat_alg *alg, const unsigned char *p, size_t n)
+{
+	OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
+
+	if (bld == NULL)
+		return NULL;
+	(void)OSSL_PARAM_BLD_push_octet_string(bld, "seed", p, n);
+	return build(alg->group, bld, true);
+}
+
 static EVP_PKEY *
 from_raw(const struct keymat_alg *alg, const unsigned char *p, size_t n,
     bool public_only)
@@ -95,7 +107,11 @@ from_raw(const struct keymat_alg *alg, const unsigned char *p, size_t n,
 	const unsigned char *at = p;
 
 	switch (alg->family) {
+	case KEYMAT_PQ:
 	case KEYMAT_OKP:
+		if (alg->family == KEYMAT_PQ && !public_only &&
+		    n != alg->secret_len)
+			return from_seed(alg, p, n);
 		return public_only ? EVP_PKEY_new_raw_public_key_ex(
 					 NULL, alg->group, NULL, p, n)
 				   : EVP_PKEY_new_raw_private_key_ex(
@@ -109,7 +125,6 @@ from_raw(const struct keymat_alg *alg, const unsigned char *p, size_t n,
 		return public_only
 			   ? d2i_PublicKey(EVP_PKEY_RSA, NULL, &at, (long)n)
 			   : d2i_PrivateKey(EVP_PKEY_RSA, NULL, &at, (long)n);
-	case KEYMAT_STAND_IN:
 	case KEYMAT_SECRET:
 		break;
 	}
@@ -181,6 +196,9 @@ rsa_from_jwk(const json_t *jwk, bool public_only)
 static EVP_PKEY *
 pkey_from_jwk(const struct keymat_alg *alg, const json_t *jwk, bool public_only)
 {
+	const char *name = alg->family == KEYMAT_PQ
+			       ? (public_only ? "pub" : "priv")
+			       : (public_only ? "x" : "d");
 	size_t n = 0;
 	unsigned char *p;
 	EVP_PKEY *pkey;
@@ -189,8 +207,7 @@ pkey_from_jwk(const struct keymat_alg *alg, const json_t *jwk, bool public_only)
 		return ec_from_jwk(alg, jwk, public_only);
 	if (alg->family == KEYMAT_RSA)
 		return rsa_from_jwk(jwk, public_only);
-	p = json_util_unbase64(
-	    json_object_get(jwk, public_only ? "x" : "d"), true, &n);
+	p = json_util_unbase64(json_object_get(jwk, name), true, &n);
 	if (p == NULL)
 		return NULL;
 	pkey = from_raw(alg, p, n, public_only);
@@ -206,6 +223,7 @@ is_right(const struct keymat_alg *alg, const EVP_PKEY *pkey)
 	size_t n;
 
 	switch (alg->family) {
+	case KEYMAT_PQ:
 	case KEYMAT_OKP:
 		return EVP_PKEY_is_a(pkey, alg->group);
 	case KEYMAT_RSA:
@@ -220,11 +238,25 @@ is_right(const struct keymat_alg *alg, const EVP_PKEY *pkey)
 			       strcmp(alg->group, "P-256") == 0) ||
 			   (strncmp(group, "secp", 4) == 0 &&
 			       strncmp(group + 4, alg->group + 2, 3) == 0));
-	case KEYMAT_STAND_IN:
 	case KEYMAT_SECRET:
 		break;
 	}
 	return false;
+}
+
+/* Halves that do not belong together would sign, and never verify. */
+static bool
+is_pair(const struct keymat_alg *alg, EVP_PKEY *pkey)
+{
+	EVP_PKEY_CTX *ctx;
+	bool ok;
+
+	if (alg->family != KEYMAT_EC)
+		return true;
+	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+	ok = ctx != NULL && EVP_PKEY_pairwise_check(ctx) == 1;
+	EVP_PKEY_CTX_free(ctx);
+	return ok;
 }
 
 /* Repeatable bytes from others: a stand-in's public key from its private. */
@@ -250,7 +282,7 @@ from_bytes(const struct keymat_alg *alg, const unsigned char *p, size_t n,
 	if (alg->family == KEYMAT_SECRET &&
 	    (public_only || n == 0 || (!hmac && n != alg->secret_len)))
 		return NULL;
-	if (alg->family == KEYMAT_STAND_IN &&
+	if (alg->family == KEYMAT_PQ &&
 	    (public_only ? n != alg->public_len : n < 32))
 		return NULL;
 	m = mem_zero(sizeof(*m));
@@ -259,7 +291,7 @@ from_bytes(const struct keymat_alg *alg, const unsigned char *p, size_t n,
 		m->secret = (unsigned char *)mem_bytes(p, n);
 		m->secret_len = n;
 	}
-	if (alg->family == KEYMAT_STAND_IN) {
+	if (alg->family == KEYMAT_PQ) {
 		m->public = public_only ? (unsigned char *)mem_bytes(p, n)
 					: derive(p, n, alg->public_len);
 		m->public_len = alg->public_len;
@@ -322,7 +354,7 @@ static struct keymat *
 import_bytes(const struct keymat_alg *alg, const char *format,
     const json_t *jwk, const void *p, size_t n, bool public_only)
 {
-	bool spki = alg->family == KEYMAT_STAND_IN && public_only;
+	bool spki = alg->family == KEYMAT_PQ && public_only;
 
 	if (jwk != NULL)
 		return bytes_from_jwk(alg, jwk, public_only);
@@ -362,17 +394,20 @@ keymat_import(const struct keymat_alg *alg, const char *format, const void *p,
 	if (strcmp(format, "jwk") == 0 &&
 	    (jwk = json_util_parse(p, n, &err)) == NULL)
 		return NULL;
-	if (alg->family == KEYMAT_STAND_IN || alg->family == KEYMAT_SECRET) {
+	if (alg->family == KEYMAT_SECRET || !keymat_is_real(alg)) {
 		m = import_bytes(alg, format, jwk, p, n, public_only);
 	} else {
 		pkey = import_pkey(alg, format, jwk, p, n, public_only);
-		if (pkey != NULL && is_right(alg, pkey)) {
+		if (pkey != NULL && is_right(alg, pkey) &&
+		    (public_only || is_pair(alg, pkey))) {
 			m = mem_zero(sizeof(*m));
 			m->alg = alg;
 			m->pkey = pkey;
 			pkey = NULL;
 		}
 	}
+	if (m != NULL)
+		m->public_only = public_only;
 	EVP_PKEY_free(pkey);
 	json_decref(jwk);
 	ERR_clear_error();

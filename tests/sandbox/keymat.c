@@ -5,6 +5,7 @@
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <sodium.h>
@@ -17,13 +18,13 @@
 #define MAC KEYMAT_FOR_HMAC
 
 static const struct keymat_alg algs[] = {
-    {"ML-KEM-512", KEYMAT_STAND_IN, ENC, NULL, 0, 800, 1632, {4, 1}},
-    {"ML-KEM-768", KEYMAT_STAND_IN, ENC, NULL, 0, 1184, 2400, {4, 2}},
-    {"ML-KEM-1024", KEYMAT_STAND_IN, ENC, NULL, 0, 1568, 3168, {4, 3}},
-    {"ML-DSA-44", KEYMAT_STAND_IN, SIG, NULL, 0, 1312, 2560, {3, 17}},
-    {"ML-DSA-65", KEYMAT_STAND_IN, SIG, NULL, 0, 1952, 4032, {3, 18}},
-    {"ML-DSA-87", KEYMAT_STAND_IN, SIG, NULL, 0, 2592, 4896, {3, 19}},
-    {"SLH-DSA-128s", KEYMAT_STAND_IN, SIG, NULL, 0, 32, 64, {3, 20}},
+    {"ML-KEM-512", KEYMAT_PQ, ENC, "ML-KEM-512", 0, 800, 1632, {4, 1}},
+    {"ML-KEM-768", KEYMAT_PQ, ENC, "ML-KEM-768", 0, 1184, 2400, {4, 2}},
+    {"ML-KEM-1024", KEYMAT_PQ, ENC, "ML-KEM-1024", 0, 1568, 3168, {4, 3}},
+    {"ML-DSA-44", KEYMAT_PQ, SIG, "ML-DSA-44", 0, 1312, 2560, {3, 17}},
+    {"ML-DSA-65", KEYMAT_PQ, SIG, "ML-DSA-65", 0, 1952, 4032, {3, 18}},
+    {"ML-DSA-87", KEYMAT_PQ, SIG, "ML-DSA-87", 0, 2592, 4896, {3, 19}},
+    {"SLH-DSA-128s", KEYMAT_PQ, SIG, "SLH-DSA-SHA2-128s", 0, 32, 64, {3, 20}},
     {"Ed25519", KEYMAT_OKP, SIG, "ED25519", 0, 32, 0, {0}},
     {"X25519", KEYMAT_OKP, ENC, "X25519", 0, 32, 0, {0}},
     {"RSA-2048", KEYMAT_RSA, ENC | SIG, "RSA", 2048, 0, 0, {0}},
@@ -82,6 +83,25 @@ keymat_use(const char *key_type)
 	return strcmp(key_type, "hmac") == 0 ? KEYMAT_FOR_HMAC : 0;
 }
 
+bool
+keymat_is_real(const struct keymat_alg *alg)
+{
+	EVP_PKEY_CTX *ctx;
+
+	if (alg->family != KEYMAT_PQ)
+		return true;
+	ctx = EVP_PKEY_CTX_new_from_name(NULL, alg->group, NULL);
+	EVP_PKEY_CTX_free(ctx);
+	ERR_clear_error();
+	return ctx != NULL;
+}
+
+bool
+keymat_is_stand_in(const struct keymat *m)
+{
+	return m->alg->family == KEYMAT_PQ && m->pkey == NULL;
+}
+
 static unsigned char *
 random_bytes(size_t n)
 {
@@ -89,6 +109,19 @@ random_bytes(size_t n)
 
 	randombytes_buf(p, n);
 	return p;
+}
+
+/* EVP_PKEY_Q_keygen() of OpenSSL 3.0 does not take any name. */
+static EVP_PKEY *
+generate_pq(const struct keymat_alg *alg)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, alg->group, NULL);
+	EVP_PKEY *pkey = NULL;
+
+	if (ctx != NULL && EVP_PKEY_keygen_init(ctx) == 1)
+		(void)EVP_PKEY_generate(ctx, &pkey);
+	EVP_PKEY_CTX_free(ctx);
+	return pkey;
 }
 
 static EVP_PKEY *
@@ -101,7 +134,8 @@ generate_pkey(const struct keymat_alg *alg)
 		return EVP_PKEY_Q_keygen(NULL, NULL, "EC", alg->group);
 	case KEYMAT_RSA:
 		return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", alg->bits);
-	case KEYMAT_STAND_IN:
+	case KEYMAT_PQ:
+		return generate_pq(alg);
 	case KEYMAT_SECRET:
 		break;
 	}
@@ -114,7 +148,7 @@ keymat_generate(const struct keymat_alg *alg)
 	struct keymat *m = mem_zero(sizeof(*m));
 
 	m->alg = alg;
-	if (alg->family != KEYMAT_STAND_IN && alg->family != KEYMAT_SECRET) {
+	if (alg->family != KEYMAT_SECRET && keymat_is_real(alg)) {
 		if ((m->pkey = generate_pkey(alg)) == NULL) {
 			free(m);
 			return NULL;
@@ -123,7 +157,7 @@ keymat_generate(const struct keymat_alg *alg)
 	}
 	m->secret_len = alg->secret_len;
 	m->secret = random_bytes(m->secret_len);
-	if (alg->family == KEYMAT_STAND_IN) {
+	if (alg->family == KEYMAT_PQ) {
 		m->public_len = alg->public_len;
 		m->public = random_bytes(m->public_len);
 	}
@@ -162,10 +196,12 @@ keymat_raw(const struct keymat *m, size_t *ret_len)
 	size_t n;
 	int der_len;
 
-	switch (m->alg->family) {
-	case KEYMAT_STAND_IN:
+	if (keymat_is_stand_in(m)) {
 		*ret_len = m->public_len;
 		return (unsigned char *)mem_bytes(m->public, m->public_len);
+	}
+	switch (m->alg->family) {
+	case KEYMAT_PQ:
 	case KEYMAT_OKP:
 		n = m->alg->public_len;
 		der = mem_zero(n);
@@ -315,8 +351,8 @@ keymat_jwk(const struct keymat *m, const char *kid)
 	bool sign = m->alg->uses == KEYMAT_FOR_SIGNING;
 
 	switch (m->alg->family) {
-	case KEYMAT_STAND_IN:
-		/* As the drafts for ML-DSA have it; the others by analogy. */
+	case KEYMAT_PQ:
+		/* As the drafts for ML-DSA have it; others by analogy. */
 		jwk = json_pack("{s:s, s:s, s:o}", "kty", "AKP", "alg",
 		    m->alg->name, "pub", jwk_bytes(m));
 		break;

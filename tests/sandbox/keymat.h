@@ -1,9 +1,10 @@
 /*
  * Key material: making it, importing it, and the formats of its public half.
  *
- * Real for what OpenSSL 3.0 computes (Ed25519, X25519, RSA, ECDSA) and for
- * secret keys (AES, HMAC). ML-KEM, ML-DSA and SLH-DSA are stand-ins: random
- * bytes of the right size under the right object identifier.
+ * Real for Ed25519, X25519, RSA, ECDSA and secret keys (AES, HMAC). ML-KEM,
+ * ML-DSA and SLH-DSA are real where the OpenSSL that is there at run time has
+ * them (3.5 and later); else they are stand-ins: random bytes of the right
+ * size under the right object identifier.
  */
 #ifndef SANDBOX_KEYMAT_H
 #define SANDBOX_KEYMAT_H
@@ -15,7 +16,7 @@
 struct evp_pkey_st;
 
 enum keymat_family {
-	KEYMAT_STAND_IN, /* public and secret bytes */
+	KEYMAT_PQ, /* a stand-in has public and secret bytes */
 	KEYMAT_OKP,
 	KEYMAT_EC,
 	KEYMAT_RSA,
@@ -33,13 +34,14 @@ struct keymat_alg {
 	const char *group;    /* OpenSSL's name of the type or curve */
 	size_t bits;          /* RSA: of the modulus */
 	size_t public_len;    /* of the raw public key; 0: varies */
-	size_t secret_len;    /* of a secret key, or a stand-in's private one */
+	size_t secret_len;    /* of a secret key, or a PQ private one */
 	unsigned char oid[2]; /* stand-ins: last arcs of 2.16.840.1.101.3.4 */
 };
 
 struct keymat {
 	const struct keymat_alg *alg;
-	struct evp_pkey_st *pkey; /* NULL: stand-in or secret */
+	struct evp_pkey_st *pkey; /* NULL: stand-in or secret key */
+	bool public_only;         /* no private half */
 	unsigned char *secret;    /* NULL: none, or inside pkey */
 	size_t secret_len;
 	unsigned char *public; /* stand-ins only */
@@ -48,6 +50,12 @@ struct keymat {
 
 /* The algorithm of that name, letter case aside; NULL: unknown. */
 const struct keymat_alg *keymat_alg(const char *name);
+
+/* Does this OpenSSL compute it? Secret keys: true. */
+bool keymat_is_real(const struct keymat_alg *alg);
+
+/* Is it one of the stand-ins? */
+bool keymat_is_stand_in(const struct keymat *m);
 
 /* The use that a keyType names, or 0. */
 unsigned int keymat_use(const char *key_type);

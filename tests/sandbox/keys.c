@@ -351,13 +351,16 @@ keys_versions(struct call *c)
 		"versions", list));
 }
 
-static void
-keys_min_version(struct call *c)
+void
+key_configure(struct call *c, struct key *k)
 {
-	struct key *k = find(c);
 	json_t *v;
 
-	if (k == NULL || !call_body(c, false))
+	if (k == NULL || key_is_deleted(k)) {
+		call_not_found(c, "key");
+		return;
+	}
+	if (!call_body(c, false))
 		return;
 	v = json_util_get(c->json, "minDecryptionVersion");
 	if (!json_is_integer(v) || json_integer_value(v) < 1 ||
@@ -374,6 +377,12 @@ keys_min_version(struct call *c)
 	    json_pack("{s:O, s:O, s:O}", "keyName", k->field[KEY_NAME],
 		"latestVersion", k->field[KEY_VERSION], "minDecryptionVersion",
 		v));
+}
+
+static void
+keys_min_version(struct call *c)
+{
+	key_configure(c, key_find(c->tenant->keys, c->match.param[0]));
 }
 
 static void

@@ -113,6 +113,7 @@ static const struct {
     {"compliance", compliance_seed},
     {"audit", seed_audit},
     {"auditLogs", seed_audit},
+    {"qrng", NULL},
     {"subscription", NULL},
     {"usage", NULL},
     {"settings", NULL},

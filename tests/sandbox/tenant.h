@@ -6,6 +6,7 @@
 #define SANDBOX_TENANT_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 struct api_keys;
 struct audit;
@@ -15,6 +16,12 @@ struct pki;
 struct ssh;
 struct store;
 struct usage;
+
+/* Entropy drawn in a month; see qrng.c. */
+struct tenant_qrng {
+	int64_t month_us; /* when it began, wall clock */
+	int64_t used;     /* bytes */
+};
 
 struct tenant {
 	struct api_keys *api_keys;
@@ -27,6 +34,7 @@ struct tenant {
 	struct ssh *ssh;
 	struct endusers *endusers;
 	struct store *keys; /* of struct key */
+	struct tenant_qrng qrng;
 	struct store *roles;
 	struct store *secrets; /* of struct secret */
 	struct store *shares;

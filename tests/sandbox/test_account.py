@@ -512,6 +512,18 @@ class Billing(Trail):
         self.api("GET", "/secrets")
         self.assertEqual(self.grew(a, self.usage()), {"apiCalls": 1})
 
+    def test_a_refused_call_is_none(self):
+        a = self.usage()
+        self.sb.control("PUT", "/rate-limit", {"perMinute": 1})
+        try:
+            self.sb.control("PUT", "/api-keys/few", {"scopes": ["*"]})
+            got = [self.api("GET", "/secrets", key="few").status
+                   for _ in range(3)]
+        finally:
+            self.sb.control("PUT", "/rate-limit", {"perMinute": 0})
+        self.assertEqual(got, [200, 429, 429])
+        self.assertEqual(self.grew(a, self.usage()), {"apiCalls": 2})
+
     def test_of_another_tenant(self):
         a = self.usage()
         self.sb.control("PUT", "/api-keys/o",

@@ -283,14 +283,18 @@ class Full(Trail):
 
     def test_oldest_go_first(self):
         def total(**filters):
-            return len(self.trail(**filters))
+            q = urllib.parse.urlencode({**filters, "pageSize": 1})
+            return self.ok(200, "GET", "/audit?" + q)["totalCount"]
         made = [self.secret()["id"] for _ in range(3)]
         self.assertEqual((total(), total(action="Oldest")), (10000, 1))
         made += [self.secret()["id"] for _ in range(4)]
         self.assertEqual((total(), total(action="Oldest"),
                           total(action="Old")), (10000, 0, 9993))
-        self.assertEqual([e["resourceId"] for e in self.trail()[:8]],
+        page = self.ok(200, "GET", "/audit?pageSize=8")["items"]
+        self.assertEqual([e["resourceId"] for e in page],
                          made[::-1] + [NO_ID])
+        page = self.ok(200, "GET", "/audit?page=50&pageSize=200")["items"]
+        self.assertEqual((len(page), page[-1]["action"]), (200, "Old"))
 
 
 if __name__ == "__main__":

@@ -476,7 +476,7 @@ class EndUserLists(Identity):
         self.assertEqual(order, sorted(order))
 
     def test_paging(self):
-        for size in (33, 100, 5000):
+        for size in (33, 100, 101, 5000):
             ids = {u["id"] for u in
                    self.pages("/applications/app1/end-users", "", size)}
             self.assertEqual(ids, {f"u{n:03}" for n in range(230)

@@ -1161,10 +1161,8 @@ class Keys(Case):
             self.assertEqual(i["publicKey"], k["publicKey"])
         self.imported(400, "ML-DSA-44", "signing", raw, "raw",
                       publicKeyOnly=True)
-        one = self.imported(201, "ML-KEM-768", "encryption", bytes(2400),
-                            "raw")
-        two = self.imported(201, "ML-KEM-768", "encryption", bytes(2400),
-                            "raw")
+        one = self.imported(201, "ML-KEM-768", "encryption", bytes(64), "raw")
+        two = self.imported(201, "ML-KEM-768", "encryption", bytes(64), "raw")
         self.assertEqual(one["publicKey"], two["publicKey"])
 
     def test_import_refuses(self):

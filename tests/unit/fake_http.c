@@ -88,6 +88,27 @@ fake_answer(struct fake_conn *c, int status, const char *extra_headers,
 	fake_write(c, body, strlen(body));
 }
 
+int
+fake_read(struct fake_conn *c, void *p, size_t len)
+{
+	char *at = p;
+	ssize_t n;
+
+	for (; len > 0; at += n, len -= (size_t)n) {
+		if ((n = conn_read(c, at, len)) <= 0)
+			return -1;
+	}
+	return 0;
+}
+
+void
+fake_reset(struct fake_conn *c)
+{
+	const struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+	(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
 void
 fake_wait_closed(struct fake_conn *c)
 {

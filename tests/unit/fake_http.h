@@ -40,6 +40,10 @@ void fake_sleep_ms(unsigned int ms);
 /* A whole answer with a body of JSON. */
 void fake_answer(struct fake_conn *c, int status, const char *extra_headers,
     const char *body);
+/* The body of the request, len bytes of it.  0 or -1: it was cut. */
+int fake_read(struct fake_conn *c, void *p, size_t len);
+/* When it is closed, the client gets a reset. */
+void fake_reset(struct fake_conn *c);
 /* Wait until the client closes. */
 void fake_wait_closed(struct fake_conn *c);
 

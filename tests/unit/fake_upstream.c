@@ -47,6 +47,8 @@ start(struct upstream *up, const struct upstream_request *req,
 	fu->started++;
 	if (req->op == UPSTREAM_READ_SECRET || req->op == UPSTREAM_READ_KEY)
 		fu->reads++;
+	else if (req->op == UPSTREAM_RELAY)
+		fu->relays++;
 	else
 		fu->lists++;
 	if (++fu->under_way > fu->most)
@@ -236,6 +238,59 @@ fake_upstream_answer_status(struct fake_upstream *fu,
 	fake_upstream_answer(fu, call, &answer);
 }
 
+struct upstream_call *
+fake_upstream_relay(struct fake_upstream *fu, const char *target)
+{
+	struct upstream_call *call;
+
+	TAILQ_FOREACH(call, &fu->calls, link) {
+		if (call->req.op == UPSTREAM_RELAY &&
+		    unit_view_is(call->req.relay->target, target))
+			return call;
+	}
+	return NULL;
+}
+
+static void
+make_reply(struct upstream_answer *a, int status, const char *body)
+{
+	struct upstream_reply *r = &a->reply;
+
+	a->status = status;
+	(void)snprintf(r->content_type, sizeof(r->content_type),
+	    "application/json");
+	if (body == NULL || body[0] == '\0')
+		return;
+	r->body = object_new(REF_SECRET, unit_view(""), unit_view(""));
+	assert_non_null(r->body);
+	assert_int_equal(object_set_data(r->body, unit_view(body), NULL, 0), 0);
+}
+
+void
+fake_upstream_reply(struct fake_upstream *fu, struct upstream_call *call,
+    int status, const char *body)
+{
+	struct upstream_answer answer = { .date_ms = MSG_NO_TIME };
+
+	if (status < 200 || status >= 300)
+		answer_from_status(call, status, &answer);
+	answer.retry_after_ms = fu->retry_after_ms;
+	make_reply(&answer, status, body);
+	fake_upstream_answer(fu, call, &answer);
+}
+
+void
+fake_upstream_lose(struct fake_upstream *fu, struct upstream_call *call,
+    bool unsent)
+{
+	struct upstream_answer answer = {
+		.date_ms = MSG_NO_TIME, .unsent = unsent,
+	};
+
+	answer_from_status(call, 0, &answer);
+	fake_upstream_answer(fu, call, &answer);
+}
+
 static const struct fake_thing *
 find_thing(const struct fake_upstream *fu, const struct upstream_call *call)
 {
@@ -351,6 +406,11 @@ fake_upstream_answer_table(struct fake_upstream *fu,
 
 	int status = key_status(fu, call);
 
+	if (call->req.op == UPSTREAM_RELAY && fu->mode == FAKE_OK) {
+		fake_upstream_reply(fu, call, status != 0 ? status
+		    : fu->relay_status != 0 ? fu->relay_status : 200, "{}");
+		return;
+	}
 	if (status == 404 && fu->mode == FAKE_OK && !is_read(call)) {
 		/* another tenant's, who has nothing */
 		answer.status = 200;
@@ -361,6 +421,7 @@ fake_upstream_answer_table(struct fake_upstream *fu,
 		answer.retry_after_ms = fu->retry_after_ms;
 	} else if (fu->mode == FAKE_NO_CONNECTION) {
 		answer_from_status(call, 0, &answer);
+		answer.unsent = call->req.op == UPSTREAM_RELAY;
 	} else if (fu->mode == FAKE_STATUS) {
 		answer_from_status(call, fu->status, &answer);
 		answer.retry_after_ms = fu->retry_after_ms;

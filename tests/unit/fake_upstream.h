@@ -70,6 +70,7 @@ struct fake_upstream {
 	uint64_t retry_after_ms;
 	int64_t date_ms;	/* of answers; 0: none */
 	int list_status;	/* of lists; 0: they work */
+	int relay_status;	/* of what is handed on; 0: 200 */
 	size_t page_size;	/* rows a page, at most; 0: as asked */
 	bool bare_rows;		/* rows lack version and times */
 	uint64_t total;		/* told on each page; 0: not told */
@@ -78,6 +79,7 @@ struct fake_upstream {
 	unsigned int started;
 	unsigned int reads;
 	unsigned int lists;
+	unsigned int relays;
 	unsigned int cancelled;
 	unsigned int keys_set;
 	unsigned int other_key_calls;	/* started with another key */
@@ -102,6 +104,15 @@ struct upstream_call *fake_upstream_first(struct fake_upstream *fu);
 struct upstream_call *fake_upstream_find(struct fake_upstream *fu,
     const char *id);
 size_t fake_upstream_waiting(const struct fake_upstream *fu);
+
+/* The oldest of what is handed on to this target, or NULL. */
+struct upstream_call *fake_upstream_relay(struct fake_upstream *fu,
+    const char *target);
+/* Answer what was handed on; or there is no answer. */
+void fake_upstream_reply(struct fake_upstream *fu, struct upstream_call *call,
+    int status, const char *body);
+void fake_upstream_lose(struct fake_upstream *fu, struct upstream_call *call,
+    bool unsent);
 
 /* End one call with this answer; object and page go along. */
 void fake_upstream_answer(struct fake_upstream *fu,

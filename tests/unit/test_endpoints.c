@@ -302,6 +302,41 @@ test_decode(void **state)
 	    ERR_TOO_LARGE);
 }
 
+static void
+test_plain(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "/api/v1/secrets/sec_1?include=all", "/secrets/sec_1" },
+		{ "/%53ECRETS/a%20b/history", "/secrets/a b/history" },
+		{ "/secrets/db%2fprod%2Fpw", "/secrets/db%2Fprod%2Fpw" },
+		{ "/secrets/100%25", "/secrets/100%25" },
+		{ "/secrets/a%252fb", "/secrets/a%252fb" },
+		{ "/secrets/%c3%a9%0a%00%5c", "/secrets/\xc3\xa9%0A%00%5C" },
+		{ "/log-streams/s/files/2026-01-01",
+		    "/log-streams/s/files/2026-01-01" },
+	};
+	struct endpoint_match m;
+	char plain[100];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
+		assert_int_equal(endpoints_match("GET", view(rows[i][0]), &m),
+		    0);
+		assert_int_equal(endpoints_plain(&m, plain, sizeof(plain)),
+		    0);
+		assert_string_equal(plain, rows[i][1]);
+	}
+	assert_int_equal(endpoints_match("GET", view("/secrets/abc"), &m), 0);
+	for (i = 1; i < 14; i++)
+		assert_int_equal(endpoints_plain(&m, plain, i),
+		    ERR_TOO_LARGE);
+	assert_int_equal(endpoints_plain(&m, plain, 16), 0);
+	assert_int_equal(endpoints_match("GET", view("/unknown"), &m), 0);
+	assert_int_equal(endpoints_plain(&m, plain, sizeof(plain)),
+	    ERR_NOT_FOUND);
+}
+
 /* upstream-api.md, section 8, in the words of its last lines. */
 static void
 test_what_may_not_be_sent_twice(void **state)
@@ -432,6 +467,7 @@ main(void)
 		cmocka_unit_test(test_what_can_be_sent),
 		cmocka_unit_test(test_length_of_a_target),
 		cmocka_unit_test(test_decode),
+		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_what_may_not_be_sent_twice),
 		cmocka_unit_test(test_what_a_write_drops),
 		cmocka_unit_test(test_ways_that_are_special),

@@ -6,6 +6,7 @@
 
 #include "err.h"
 #include "peer.h"
+#include "policy_path.h"
 #include "unit.h"
 
 #define OTHER 54321		/* neither root nor the agent */
@@ -47,6 +48,19 @@ one_rule(const char *key, const char *value, ...)
 	}
 	va_end(ap);
 	return pol;
+}
+
+/* May p call that, which is about no secret or key? */
+static bool
+may_call(const struct policy *pol, struct peer *p, const char *method,
+    const char *path, const char **title)
+{
+	char plain[POLICY_PATH_MAX];
+	struct policy_call call = {.method = method};
+
+	if (policy_path_normalise(view(path), plain, sizeof(plain)) == 0)
+		call.path = plain;
+	return policy_check_call(pol, p, &call, title) == POLICY_ALLOWED;
 }
 
 static struct peer *
@@ -100,7 +114,7 @@ test_nobody_without_rules(void **state)
 	assert_int_equal(ask(pol, p, POLICY_READ, "x", "1"), POLICY_DENIED);
 	assert_false(policy_may(pol, p, POLICY_ADMIN));
 	assert_false(policy_covers_all(pol, p, POLICY_READ, REF_SECRET));
-	assert_false(policy_check_call(pol, p, "GET", view("/x"), NULL));
+	assert_false(may_call(pol, p, "GET", "/x", NULL));
 	peer_free(p);
 	policy_free(pol);
 	policy_free(NULL);
@@ -122,8 +136,7 @@ expect_exempt(const struct policy *pol, uid_t uid, const char *expected)
 		assert_null(title);
 	assert_int_equal(policy_may(pol, p, POLICY_ADMIN), yes);
 	assert_int_equal(policy_covers_all(pol, p, POLICY_READ, REF_KEY), yes);
-	assert_int_equal(policy_check_call(pol, p, "GET", view("/../x"),
-			     &title), yes);
+	assert_int_equal(may_call(pol, p, "GET", "/../x", &title), yes);
 	peer_free(p);
 }
 
@@ -429,6 +442,7 @@ test_call(void **state)
 	    {"GET", "/api/v1/secrets", true},
 	    {"GET", "/secrets?page=2", true},
 	    {"GET", "/%73ecrets", true},
+	    {"HEAD", "/secrets", true},
 	    {"POST", "/secrets", false},
 	    {"GET", "/secrets/1", false},
 	    {"GET", "/api/v10/secrets", false},
@@ -456,8 +470,8 @@ test_call(void **state)
 
 	(void)state;
 	for (i = 0; i < UNIT_COUNT(rows); i++) {
-		if (policy_check_call(pol, p, rows[i].method,
-			view(rows[i].path), &title) != rows[i].allowed)
+		if (may_call(pol, p, rows[i].method, rows[i].path, &title) !=
+		    rows[i].allowed)
 			fail_msg("%s %s", rows[i].method, rows[i].path);
 		if (rows[i].allowed)
 			assert_string_equal(title, "rule");
@@ -465,6 +479,122 @@ test_call(void **state)
 			assert_null(title);
 	}
 	peer_free(p);
+	policy_free(pol);
+}
+
+/* What a request about that is to the rule: its name or id may be unknown. */
+static enum policy_verdict
+about(const struct policy *pol, enum ref_kind kind, const char *name,
+    const char *id)
+{
+	const struct policy_call call = {
+	    .method = "GET",
+	    .path = "/secrets/x",
+	    .about = true,
+	    .kind = kind,
+	    .name = view(name),
+	    .id = view(id),
+	};
+	struct peer *p = user(OTHER);
+	const char *title = "unset";
+	enum policy_verdict v = policy_check_call(pol, p, &call, &title);
+
+	assert_true((title == NULL) == (v == POLICY_DENIED));
+	peer_free(p);
+	return v;
+}
+
+static void
+test_call_about_a_secret(void **state)
+{
+	struct policy *pol = one_rule("user", "*", "operations", "call",
+	    "paths", "GET /secrets/*", NULL);
+
+	(void)state;
+	/* a rule that names none is about each */
+	assert_int_equal(about(pol, REF_SECRET, "", ""), POLICY_ALLOWED);
+	assert_int_equal(about(pol, REF_KEY, "k", ""), POLICY_ALLOWED);
+	set(pol, "secrets", "db/*,id:sec_9");
+	assert_int_equal(about(pol, REF_SECRET, "db/a", ""), POLICY_ALLOWED);
+	assert_int_equal(about(pol, REF_SECRET, "", "sec_9"), POLICY_ALLOWED);
+	assert_int_equal(about(pol, REF_SECRET, "x", "sec_1"), POLICY_DENIED);
+	assert_int_equal(about(pol, REF_SECRET, "", "sec_1"), POLICY_MAYBE);
+	assert_int_equal(about(pol, REF_SECRET, "", ""), POLICY_MAYBE);
+	/* and then it is about no key */
+	assert_int_equal(about(pol, REF_KEY, "db/a", ""), POLICY_DENIED);
+	policy_free(pol);
+
+	pol = one_rule("user", "*", "operations", "call", "paths",
+	    "POST /secrets/*", "secrets", "**", NULL);
+	assert_int_equal(about(pol, REF_SECRET, "a", ""), POLICY_DENIED);
+	policy_free(pol);
+}
+
+static void
+expect_closest(const struct policy *pol, uid_t uid, unsigned int op,
+    const char *path, const char *expected)
+{
+	const struct policy_call call = {.method = "GET", .path = path};
+	struct peer *p = user(uid);
+	const char *title = policy_closest(pol, p, op, &call);
+
+	if (expected == NULL)
+		assert_null(title);
+	else
+		assert_string_equal(title, expected);
+	peer_free(p);
+}
+
+static void
+test_closest(void **state)
+{
+	struct policy *pol = policy_new(false);
+
+	(void)state;
+	expect_closest(pol, OTHER, POLICY_READ, "/x", NULL);
+	assert_int_equal(policy_rule_begin(pol, "who"), 0);
+	set(pol, "user", "54321");
+	set(pol, "operations", "watch");
+	assert_int_equal(policy_rule_begin(pol, "reads"), 0);
+	set(pol, "user", "54321");
+	set(pol, "secrets", "a");
+	expect_closest(pol, OTHER, POLICY_READ, "/x", "reads");
+	expect_closest(pol, OTHER, POLICY_SIGN, "/x", "who");
+	expect_closest(pol, OTHER, 0, NULL, "who");
+	assert_int_equal(policy_rule_begin(pol, "calls"), 0);
+	set(pol, "user", "54321");
+	set(pol, "operations", "call");
+	set(pol, "paths", "GET /y");
+	/* the first of those that are as close */
+	expect_closest(pol, OTHER, POLICY_READ, "/x", "reads");
+	expect_closest(pol, OTHER, POLICY_SIGN, "/x", "calls");
+	expect_closest(pol, OTHER, POLICY_READ, "/y", "calls");
+	expect_closest(pol, 54320, POLICY_READ, "/y", NULL);
+	policy_free(pol);
+}
+
+static void
+test_paths_that_never_match(void **state)
+{
+	static const char *const bad[] = {"GET /a//b", "GET /a/../b",
+	    "GET /./a", "* /a/%2f", "GET /a%20b", "GET /a%", "GET /a%4",
+	    "GET /a\\b", "GET /a/", "GET //a", "GET https://h/a",
+	    "GET /api/v1//a"};
+	static const char *const good[] = {"GET /a/**", "* **", "GET /a%2Fb",
+	    "GET /a%25", "GET /a%0A", "* /a b", "GET a", "* /"};
+	struct policy *pol = policy_new(false);
+	size_t i;
+
+	(void)state;
+	assert_int_equal(policy_rule_begin(pol, "rule"), 0);
+	for (i = 0; i < UNIT_COUNT(bad); i++) {
+		if (policy_rule_set(pol, "paths", bad[i], why, sizeof(why)) !=
+		    ERR_BAD_REQUEST)
+			fail_msg("%s was taken", bad[i]);
+		assert_non_null(strstr(why, "no request would ever match"));
+	}
+	for (i = 0; i < UNIT_COUNT(good); i++)
+		set(pol, "paths", good[i]);
 	policy_free(pol);
 }
 
@@ -476,13 +606,13 @@ test_call_needs_the_operation(void **state)
 	char path[2000];
 
 	(void)state;
-	assert_false(policy_check_call(pol, p, "GET", view("/x"), NULL));
+	assert_false(may_call(pol, p, "GET", "/x", NULL));
 	set(pol, "operations", "call");
-	assert_true(policy_check_call(pol, p, "GET", view("/x/y"), NULL));
-	assert_true(policy_check_call(pol, p, "GET", view("/api/v1"), NULL));
+	assert_true(may_call(pol, p, "GET", "/x/y", NULL));
+	assert_true(may_call(pol, p, "GET", "/api/v1", NULL));
 	memset(path, 'a', sizeof(path));
 	path[sizeof(path) - 1] = '\0';
-	assert_false(policy_check_call(pol, p, "GET", view(path), NULL));
+	assert_false(may_call(pol, p, "GET", path, NULL));
 	peer_free(p);
 	policy_free(pol);
 }
@@ -576,6 +706,9 @@ main(void)
 		test_operation_names_are_in_the_order_of_the_bits),
 	    cmocka_unit_test(test_first_rule_that_allows_gives_the_title),
 	    cmocka_unit_test(test_call),
+	    cmocka_unit_test(test_call_about_a_secret),
+	    cmocka_unit_test(test_closest),
+	    cmocka_unit_test(test_paths_that_never_match),
 	    cmocka_unit_test(test_call_needs_the_operation),
 	    cmocka_unit_test(test_set_faults),
 	    cmocka_unit_test(test_every_key_is_known),
