@@ -19,6 +19,9 @@ import time
 
 import run
 
+# A list that the agent does not keep: handed on to the service.
+RELAYED = "/api/v1/applications"
+
 SHAPES = (
     # name, bytes of the value, options of load_http
     ("64 conns, 64 B", 64, ["--connections", "64"]),
@@ -121,14 +124,14 @@ class HttpBench(run.Bench):
             sock.close()
         return (after - before) / len(socks)
 
-    def load_http(self, server, name, length, options):
+    def load_http(self, server, name, length, options, path=None):
         """Requests a second, and microseconds of the server's CPU for one."""
         run.pin(server.pid, self.server_cpu)
         os.sched_setaffinity(0, {self.client_cpu})
         done = subprocess.run(
             [self.program("bench/load_http"), "--server", str(server.pid),
              "--socket", self.path(f"{name}.sock"),
-             "--path", f"/api/v1/secrets/sec_bench{length}",
+             "--path", path or f"/api/v1/secrets/sec_bench{length}",
              "--length", str(length), "--seconds", str(self.seconds)] +
             options, stdin=subprocess.DEVNULL, capture_output=True,
             timeout=30, check=False)
@@ -171,6 +174,11 @@ class HttpBench(run.Bench):
             "", "requests a second", "agent to nginx", "CPU us a request"))
         for shape in SHAPES:
             self.compare_http(shape, agent, nginx, evhttp[shape[1]])
+        relayed = [self.load_http(
+            agent, "http", 0, ["--connections", "4"], RELAYED)[1]
+            for _ in range(self.rounds)]
+        print("handed on: %.0f us of the agent's CPU a request (%.0f-%.0f)" %
+              (statistics.median(relayed), min(relayed), max(relayed)))
         print("evhttp: %.0f bytes of locked memory for an idle connection" %
               self.evhttp_idle(evhttp[64], 64))
         agent.stop()

@@ -855,6 +855,46 @@ class Token(Listening):
         self.assertIn(saying, p.stderr)
 
 
+class Readme(Listening):
+    """The examples of README.md, as they stand there."""
+
+    SEED = {"secrets": [{"id": SECRET, "name": "db/prod/password",
+                         "value": value("readme")}]}
+    ALLOW = [("programs", {"user": "http", "secrets": "db/**"})]
+
+    def examples(self):
+        """(command, lines that it prints)"""
+        path = os.path.join(harness.SOURCE, "README.md")
+        with open(path, encoding="utf-8") as f:
+            text = f.read().split("\n## Use over HTTP\n")[1]
+        found = []
+        for line in text.split("\n## ")[0].splitlines():
+            if line.startswith("    $ "):
+                found.append((line[6:], []))
+            elif line.startswith("    ") and found:
+                found[-1][1].append(line[4:])
+        return found
+
+    @unittest.skipUnless(shutil.which("curl"), "curl is not there")
+    def test_examples_print_what_it_says(self):
+        host, port = self.where
+        found = self.examples()
+        self.assertEqual(len(found), 6)
+        for command, wanted in found:
+            for there, here in (
+                    ("/run/qapi-agent/http.sock", self.http),
+                    ("/run/qapi-agent/http-token", self.token_path),
+                    ("127.0.0.1:8200", f"{host}:{port}")):
+                command = command.replace(there, here)
+            p = subprocess.run(["sh", "-c", command], capture_output=True,
+                               text=True, timeout=LONG, check=False)
+            self.assertEqual((p.returncode, p.stderr), (0, ""), command)
+            pattern = "\n".join(
+                ".*".join(re.escape(part) for part in line.split("…"))
+                for line in wanted)
+            self.assertRegex(p.stdout, f"^{pattern}$", command)
+
+
 class Checked(Case):
     AUTO = False
 
