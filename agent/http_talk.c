@@ -281,8 +281,8 @@ talk_body_max(const struct talk *t)
 	const struct caller *caller = t->session->caller;
 	size_t max = t->session->env->settings->max_response;
 
-	if (caller != NULL && caller->bytes_max - 2 * HTTP_HEAD_MAX < max)
-		max = caller->bytes_max - 2 * HTTP_HEAD_MAX;
+	if (caller != NULL && caller->all->bytes_max - 2 * HTTP_HEAD_MAX < max)
+		max = caller->all->bytes_max - 2 * HTTP_HEAD_MAX;
 	return max;
 }
 
