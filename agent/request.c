@@ -86,7 +86,7 @@ request_put_object(struct session *s, struct out *out, uint64_t id,
  * reads the same thing again and again makes one line in the journal, not a
  * flood; a file of its own gets every one.
  */
-static bool
+bool
 request_is_told(struct session *s, struct view ref)
 {
 	uint64_t mark;

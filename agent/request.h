@@ -33,6 +33,7 @@ struct request {
 	uint64_t id;
 	uint8_t type;		/* of its frame */
 	bool all;		/* REFRESH of everything: counted, not told */
+	bool parked;		/* nothing is owed: it waits for its client */
 	uint16_t left;		/* RESULT frames still to come */
 	uint64_t done;		/* all: how many were confirmed */
 	uint64_t failed;
@@ -73,6 +74,12 @@ void request_take_off(struct session_item *item);
 /* A RESULT that is an error; message may be NULL. */
 void request_put_error(struct out *out, uint64_t id, uint16_t flags,
     uint16_t index, int error, const char *message);
+
+/*
+ * Was this read of this connection recorded a moment ago?  ref: what it is
+ * recorded as; remembered if not.  True as well where nothing is recorded.
+ */
+bool request_is_told(struct session *s, struct view ref);
 
 /* Cancel and free; unlinks it from its session. */
 void request_free(struct request *rq);

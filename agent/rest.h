@@ -13,6 +13,8 @@
  *  - All else: call, with paths= of the rule.  Where a rule with call also says
  *    secrets= or keys=, a path about one of them counts only for those.
  *
+ * HEAD is answered as GET is, body and all: whoever speaks HTTP leaves it out.
+ *
  * Knows nothing of HTTP's syntax nor of frames.  Event-loop thread only.
  */
 #ifndef AGENT_REST_H
@@ -31,6 +33,11 @@ struct session;
 struct rest_request {
 	const char *method;	/* upper case token */
 	struct view target;	/* origin form, see endpoints_match() */
+	/*
+	 * A secret or key, as in GET: "{id}" in the target's path stands for
+	 * its id, which is found first.  Empty: none.
+	 */
+	struct view ref;
 	struct view content_type; /* empty: none */
 	struct view accept;
 	struct view body;	/* secret memory */
@@ -78,7 +85,10 @@ typedef void rest_cb(void *arg, struct rest_answer *answer);
  * *answer filled, or ERR_AGAIN: cb will be called, never from within, and
  * ret_rest can be cancelled until then.  Nothing of rq is kept but body, which
  * stays the caller's, and as it is, until cb or rest_cancel() returns.
- * Counts, limits and records for the session as GET does.
+ * Counts, limits and records for the session as GET does: it takes the token
+ * of the caller's rate, so whoever calls it must not, and leaves
+ * metrics.requests to them.  Whatever runs must be cancelled before the
+ * session ends.
  */
 int rest_start(struct session *s, const struct rest_request *rq,
     const struct now *now, struct rest_answer *answer, rest_cb *cb,
