@@ -32,4 +32,8 @@ class Service:
 
     def stop(self):
         self.sandbox.stop()
+        with open(self.sandbox.log, encoding="utf-8") as f:
+            said = f.read()
         shutil.rmtree(self.dir)
+        if said:    # a sanitizer's report
+            raise AssertionError("the sandbox says: " + said)
