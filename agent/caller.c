@@ -19,6 +19,7 @@ callers_init(struct callers *cs, size_t lockable_bytes, size_t one_bytes)
 	size_t i;
 
 	cs->bytes = 0;
+	cs->kept_bytes = 0;
 	cs->bytes_max = caller_share(lockable_bytes / 8, one_bytes,
 	    CALLER_BYTES_MAX);
 	cs->all_bytes_max = caller_share(lockable_bytes / 6, one_bytes,
@@ -50,6 +51,7 @@ caller_enter(struct callers *cs, uid_t uid)
 		if (c == NULL)
 			return NULL;
 		c->uid = uid;
+		c->all = cs;
 		SLIST_INSERT_HEAD(&cs->buckets[uid % CALLER_BUCKETS], c, link);
 	}
 	c->connections++;
@@ -62,7 +64,7 @@ caller_leave(struct callers *cs, struct caller *c)
 	if (c == NULL || --c->connections > 0)
 		return;
 	assert(c->waiting == 0 && c->bytes == 0 && c->watches == 0 &&
-	    c->text_bytes == 0);
+	    c->text_bytes == 0 && c->kept_bytes == 0 && c->streams == 0);
 	SLIST_REMOVE(&cs->buckets[c->uid % CALLER_BUCKETS], c, caller, link);
 	free(c);
 }
@@ -91,6 +93,36 @@ callers_over(const struct callers *cs, struct caller *c)
 		}
 	}
 	return most;
+}
+
+static bool
+caller_fits(size_t bytes, size_t kept_bytes, size_t max_bytes)
+{
+	return kept_bytes < max_bytes && bytes <= max_bytes - kept_bytes;
+}
+
+bool
+caller_keep(struct caller *c, size_t bytes)
+{
+	if (c == NULL)
+		return true;
+	if (c->kept_bytes > 0 &&
+	    (!caller_fits(bytes, c->kept_bytes, c->all->bytes_max) ||
+	    !caller_fits(bytes, c->all->kept_bytes, c->all->all_bytes_max)))
+		return false;
+	c->kept_bytes += bytes;
+	c->all->kept_bytes += bytes;
+	return true;
+}
+
+void
+caller_give_back(struct caller *c, size_t bytes)
+{
+	if (c == NULL)
+		return;
+	assert(bytes <= c->kept_bytes);
+	c->kept_bytes -= bytes;
+	c->all->kept_bytes -= bytes;
 }
 
 unsigned int

@@ -34,6 +34,8 @@
 #define CALLER_WATCHES_MAX 16384
 /* Ordinary memory for long answers: metrics with names. */
 #define CALLER_TEXT_MAX (4u << 20)
+/* Envelopes that it seals or opens: some 500 bytes each. */
+#define CALLER_STREAMS_MAX 256
 
 struct caller {
 	SLIST_ENTRY(caller) link;
@@ -43,6 +45,9 @@ struct caller {
 	size_t watches;
 	size_t text_bytes;
 	size_t bytes;		/* by caller_hold() */
+	size_t kept_bytes;	/* by caller_keep() */
+	size_t streams;
+	struct callers *all;
 	unsigned int turn;	/* of the loop, which spent_ns is about */
 	uint64_t spent_ns;	/* on what this user sent */
 };
@@ -53,7 +58,8 @@ SLIST_HEAD(caller_list, caller);
 
 struct callers {
 	size_t bytes;		/* of all */
-	size_t bytes_max;	/* of one */
+	size_t kept_bytes;	/* of all */
+	size_t bytes_max;	/* of one: of either kind */
 	size_t all_bytes_max;
 	struct caller_list buckets[CALLER_BUCKETS];
 };
@@ -78,6 +84,16 @@ void caller_hold(struct callers *cs, struct caller *c, size_t before,
  * hold too much, else c if it does; NULL: nobody.
  */
 struct caller *callers_over(const struct callers *cs, struct caller *c);
+
+/*
+ * c wants to keep so many bytes of secret memory more, until it gives them
+ * back: what whole requests bring along, and answers that
+ * wait to be read.  It has an account of its own, as frames in part do.
+ * False: that is more than its share, or than all may have.  Who keeps nothing
+ * may keep anything.  NULL is fine.
+ */
+bool caller_keep(struct caller *c, size_t bytes);
+void caller_give_back(struct caller *c, size_t bytes);
 
 /* How many connections the user has. */
 unsigned int callers_connections(const struct callers *cs, uid_t uid);

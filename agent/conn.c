@@ -292,7 +292,7 @@ conn_take(struct conn *c, const uint8_t *p, size_t len, const struct now *now,
 		if (r == 0)
 			c->phase = CONN_BUSY;
 		if (!TAILQ_EMPTY(&c->session.ready) ||
-		    !out_has_room(c->cs->out, CONN_INPUT)) {
+		    !out_has_room(c->cs->out, SESSION_ANSWER_MAX)) {
 			conn_flush(c);
 			conn_render(c);
 		}

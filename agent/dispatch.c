@@ -2,6 +2,7 @@
 
 #include "dispatch.h"
 
+#include "crypt.h"
 #include "drill.h"
 #include "err.h"
 #include "explain.h"
@@ -14,6 +15,7 @@
 #include "reject.h"
 #include "request.h"
 #include "status.h"
+#include "stream.h"
 #include "subscribe.h"
 #include "text.h"
 
@@ -76,6 +78,13 @@ static const struct {
 	{ FRAME_EXPLAIN, true, explain_request },
 	{ FRAME_DRILL, true, drill_request },
 	{ FRAME_METRICS, true, metrics_request },
+	{ FRAME_ENCRYPT, true, crypt_request },
+	{ FRAME_DECRYPT, true, crypt_request },
+	{ FRAME_SIGN, true, crypt_request },
+	{ FRAME_VERIFY, true, crypt_request },
+	{ FRAME_STREAM_OPEN, true, stream_open },
+	/* a part of what was counted; the loop's turns bound it */
+	{ FRAME_STREAM_DATA, false, stream_data },
 };
 
 int

@@ -3,8 +3,10 @@
 #include "names.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "err.h"
+#include "written.h"
 
 #define NAMES_PAGE_SIZE 200
 /* Against a service that never ends its list, or has no end of rows a page. */
@@ -18,6 +20,10 @@ struct names_kind {
 	uint64_t begun_boot_ms;
 	uint64_t sent;
 	int error;
+	/* since that was begun, by jobs_now(); 0: nothing */
+	uint64_t changed;
+	uint64_t unsure;
+	struct written written;
 	/* a renewal under way */
 	struct job *job;
 	struct listing *next;
@@ -76,6 +82,7 @@ names_kind_done(struct names_kind *k)
 		job_cancel(k->job);
 	listing_unref(k->next);
 	listing_unref(k->listing);
+	written_clear(&k->written);
 }
 
 void
@@ -147,10 +154,154 @@ names_forget(struct names *n, enum ref_kind kind)
 
 	listing_unref(k->listing);
 	k->listing = NULL;
+	written_clear(&k->written);
 	if (k->job != NULL)
 		job_restart(k->job);
 	k->again = k->next != NULL && k->page > 1;
 }
+
+/* --- what was written --- */
+
+void
+names_changed(struct names *n, enum ref_kind kind, uint64_t at)
+{
+	names_of(n, kind)->changed = at;
+}
+
+void
+names_unsure(struct names *n, enum ref_kind kind, uint64_t at)
+{
+	struct names_kind *k = names_of(n, kind);
+
+	k->changed = k->unsure = at;
+}
+
+void
+names_written(struct names *n, enum ref_kind kind, struct view name,
+    struct view id, bool there, uint64_t at)
+{
+	struct names_kind *k = names_of(n, kind);
+
+	k->changed = at;
+	if (written_add(&k->written, name, id, there, at) != 0)
+		k->unsure = at;
+}
+
+uint64_t
+names_last_written(const struct names *n, enum ref_kind kind)
+{
+	return names_of_const(n, kind)->changed;
+}
+
+/* Was the listing asked for before that, and that before since, at worst? */
+static bool
+names_is_before(const struct names_kind *k, uint64_t at, uint64_t since)
+{
+	return at != 0 && k->sent <= (at < since ? at : since);
+}
+
+bool
+names_is_outdated(const struct names *n, enum ref_kind kind, uint64_t since)
+{
+	const struct names_kind *k = names_of_const(n, kind);
+
+	return names_is_before(k, k->changed, since);
+}
+
+bool
+names_is_unsure(const struct names *n, enum ref_kind kind, uint64_t since)
+{
+	const struct names_kind *k = names_of_const(n, kind);
+
+	return names_is_before(k, k->unsure, since);
+}
+
+/* --- what a text means --- */
+
+static struct view
+names_view(const char *text)
+{
+	return (struct view){ (const uint8_t *)text, strlen(text) };
+}
+
+/* Of those that have a name, an active one first; two of a kind: ambiguous. */
+struct names_pick {
+	struct names_found found;
+	bool active;
+};
+
+static void
+names_consider(struct names_pick *p, const char *id, const char *name,
+    bool active)
+{
+	struct names_found *f = &p->found;
+	struct view v = names_view(id);
+
+	if (f->id.len == 0 || (active && !p->active)) {
+		*f = (struct names_found){ .id = v, .name = names_view(name) };
+		p->active = active;
+	} else if (active == p->active) {
+		f->other = v;
+	}
+}
+
+int
+names_by_name(const struct names *n, enum ref_kind kind, struct view name,
+    struct names_found *ret)
+{
+	const struct names_kind *k = names_of_const(n, kind);
+	const struct upstream_row *row = NULL;
+	const struct written_row *wr;
+	struct names_pick p = { .active = false };
+	size_t pos = 0;
+
+	if (k->listing == NULL)
+		return ERR_NOT_FOUND;
+	while ((wr = written_next(&k->written, name, &pos)) != NULL)
+		names_consider(&p, wr->id, wr->name, true);
+	while ((row = listing_next_named(k->listing, name, row)) != NULL) {
+		if (k->written.count == 0 || written_find(&k->written, name,
+		    names_view(row->id)) == NULL)
+			names_consider(&p, row->id, row->name, row->is_active);
+	}
+	if (p.found.id.len == 0)
+		return ERR_NOT_FOUND;
+	*ret = p.found;
+	return p.found.other.len > 0 ? ERR_AMBIGUOUS : 0;
+}
+
+int
+names_by_id(const struct names *n, enum ref_kind kind, struct view id,
+    struct names_found *ret)
+{
+	const struct names_kind *k = names_of_const(n, kind);
+	const struct written_row *wr;
+	const struct upstream_row *row;
+
+	if (k->listing == NULL)
+		return ERR_NOT_FOUND;
+	if ((wr = written_by_id(&k->written, id)) != NULL) {
+		*ret = (struct names_found){ .id = names_view(wr->id),
+		    .name = names_view(wr->name) };
+		return 0;
+	}
+	if ((row = listing_by_id(k->listing, id)) == NULL)
+		return ERR_NOT_FOUND;
+	*ret = (struct names_found){ .id = names_view(row->id),
+	    .name = names_view(row->name) };
+	return 0;
+}
+
+unsigned int
+names_pages(const struct names *n, enum ref_kind kind)
+{
+	const struct listing *l = names_of_const(n, kind)->listing;
+
+	return l == NULL ? 1
+	    : (unsigned int)(listing_count(l) / NAMES_PAGE_SIZE) + 1;
+}
+
+/* --- renewals --- */
 
 /* The renewal has ended: keep it or drop it, then tell. */
 static void
@@ -161,6 +312,7 @@ names_end(struct names_kind *k, const struct upstream_answer *answer)
 		k->listing = k->next;
 		k->begun_boot_ms = k->next_begun_boot_ms;
 		k->sent = k->next_sent;
+		written_forget(&k->written, k->sent);
 	} else {
 		listing_unref(k->next);
 	}

@@ -33,6 +33,7 @@ struct request {
 	uint64_t id;
 	uint8_t type;		/* of its frame */
 	bool all;		/* REFRESH of everything: counted, not told */
+	bool parked;		/* nothing is owed: it waits for its client */
 	uint16_t left;		/* RESULT frames still to come */
 	uint64_t done;		/* all: how many were confirmed */
 	uint64_t failed;

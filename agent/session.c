@@ -127,5 +127,11 @@ session_waits_too_much(const struct session *s)
 bool
 session_is_idle(const struct session *s)
 {
-	return TAILQ_EMPTY(&s->requests);
+	const struct request *rq;
+
+	TAILQ_FOREACH(rq, &s->requests, link) {
+		if (!rq->parked)
+			return false;
+	}
+	return true;
 }

@@ -97,12 +97,18 @@ struct session {
 	unsigned int told_next;
 	size_t waiting;		/* items without an answer */
 	size_t watches;		/* references subscribed to */
+	size_t streams;		/* begun or open */
 	struct session_requests requests;
 	struct session_ready ready;
 };
 
 /* More than this many unanswered references, and no more input is taken. */
 #define SESSION_WAITING_MAX 1024
+/* Streams that one connection may have. */
+#define SESSION_STREAMS_MAX 16
+/* Room that out has to have for session_handle(): the largest of the answers
+ * that are given at once, a chunk that was sealed. */
+#define SESSION_ANSWER_MAX (66u * 1024)
 /* References that one connection may watch. */
 #define SESSION_WATCHES_MAX 4096
 
@@ -112,8 +118,8 @@ void session_init(struct session *s, struct session_env *env,
 void session_done(struct session *s);
 
 /*
- * Act on one frame.  out has room for one message; what does not fit is
- * kept ready.  Returns 0, or an error that ends the connection: an ERROR
+ * Act on one frame.  out has room for SESSION_ANSWER_MAX bytes; what does not
+ * fit is kept ready.  Returns 0, or an error that ends the connection: an ERROR
  * frame that says why is then in out.
  */
 int session_handle(struct session *s, const struct frame *frame,

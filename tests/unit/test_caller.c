@@ -88,6 +88,43 @@ test_over_is_who_holds_too_much(void **state)
 	caller_leave(&cs, c);
 }
 
+static void
+test_what_is_kept_is_bounded_for_one_and_for_all(void **state)
+{
+	struct callers cs;
+	struct caller *a, *b, *c;
+
+	(void)state;
+	callers_init(&cs, 96 * MIB, MIB);	/* 12 MiB each, 16 in all */
+	a = caller_enter(&cs, 1);
+	b = caller_enter(&cs, 2);
+	c = caller_enter(&cs, 3);
+	assert_true(caller_keep(a, 12 * MIB));
+	assert_false(caller_keep(a, 1));
+	caller_give_back(a, MIB);
+	assert_true(caller_keep(a, MIB));
+	/* who keeps nothing may keep anything, more than its share too */
+	assert_true(caller_keep(b, 13 * MIB));
+	assert_int_equal(cs.kept_bytes, 25 * MIB);
+	assert_false(caller_keep(b, 1));
+	/* a has room of its own, but there is none for all */
+	caller_give_back(a, 2 * MIB);
+	assert_false(caller_keep(a, MIB));
+	assert_true(caller_keep(c, MIB));
+	assert_false(caller_keep(c, MIB));
+	caller_give_back(b, 13 * MIB);
+	assert_true(caller_keep(c, MIB));
+	caller_give_back(c, 2 * MIB);
+	caller_give_back(a, 10 * MIB);
+	assert_int_equal(cs.kept_bytes, 0);
+	/* nobody in particular is not counted */
+	assert_true(caller_keep(NULL, SIZE_MAX));
+	caller_give_back(NULL, SIZE_MAX);
+	caller_leave(&cs, a);
+	caller_leave(&cs, b);
+	caller_leave(&cs, c);
+}
+
 int
 main(void)
 {
@@ -95,6 +132,8 @@ main(void)
 		cmocka_unit_test(test_connections_of_each_user),
 		cmocka_unit_test(test_bounds_follow_what_can_be_locked),
 		cmocka_unit_test(test_over_is_who_holds_too_much),
+		cmocka_unit_test(
+		    test_what_is_kept_is_bounded_for_one_and_for_all),
 	};
 
 	return cmocka_run_group_tests_name("caller", tests, NULL, NULL);
