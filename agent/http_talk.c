@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "endpoints.h"
 #include "err.h"
 #include "http_body.h"
 #include "http_head.h"
@@ -204,6 +205,22 @@ talk_ask(struct talk *t, const struct http_head *h, const struct now *now,
 	object_unref(answer.body);
 }
 
+/*
+ * A share link is opened without a key at the service too: what the link is
+ * made of lets its holder in, and the agent lends nothing.  SDKs send no
+ * header at all with it.
+ */
+static bool
+talk_needs_no_token(const struct http_head *h)
+{
+	struct endpoint_match m;
+
+	return h->api_key.len == 0 && h->bearer.len == 0 &&
+	    h->method != NULL &&
+	    endpoints_match(h->method, h->target, &m) == 0 &&
+	    m.endpoint != NULL && m.endpoint->scope == NULL && !m.from_root;
+}
+
 /* What a socket on loopback asks for besides. */
 static bool
 talk_is_let_in(struct talk *t, const struct http_head *h,
@@ -217,7 +234,8 @@ talk_is_let_in(struct talk *t, const struct http_head *h,
 		    "Host is not this machine's loopback address.");
 		return false;
 	}
-	if (!http_token_fits(&env->token, h->api_key) &&
+	if (!talk_needs_no_token(h) &&
+	    !http_token_fits(&env->token, h->api_key) &&
 	    !http_token_fits(&env->token, h->bearer)) {
 		talk_refuse(t, now, out, 401, "unauthorized",
 		    "The agent's local token is missing or another one; send "
