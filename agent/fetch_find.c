@@ -46,8 +46,7 @@ fetch_known(struct fetch *f, enum ref_kind kind, struct view text,
 {
 	const struct cache_key key = { .kind = kind, .id = text };
 	const struct cache_entry *e = cache_find(f->cache, &key);
-	struct listing *l = names_listing(f->names, kind);
-	const struct upstream_row *row, *other;
+	struct names_found found;
 	int r;
 
 	if (e != NULL && e->object != NULL) {
@@ -55,14 +54,11 @@ fetch_known(struct fetch *f, enum ref_kind kind, struct view text,
 		*ret_name = object_name(e->object);
 		return 0;
 	}
-	if (l == NULL)
-		return ERR_NOT_FOUND;
-	row = listing_by_id(l, text);
-	if (row == NULL && (r = listing_by_name(l, text, &row, &other)) != 0)
+	if (names_by_id(f->names, kind, text, &found) != 0 &&
+	    (r = names_by_name(f->names, kind, text, &found)) != 0)
 		return r;
-	*ret_id = (struct view){ (const uint8_t *)row->id, strlen(row->id) };
-	*ret_name = (struct view){ (const uint8_t *)row->name,
-	    strlen(row->name) };
+	*ret_id = found.id;
+	*ret_name = found.name;
 	return 0;
 }
 
@@ -90,17 +86,14 @@ fetch_identify(struct fetch *f, const struct ref *ref,
 struct view
 fetch_name_of(struct fetch *f, const struct object *o)
 {
-	struct listing *l = names_listing(f->names, o->kind);
 	const struct cache_key key = { .kind = o->kind, .id = object_id(o) };
-	const struct upstream_row *row;
+	struct names_found found;
 	struct cache_entry *e;
 
 	if (o->name_len > 0)
 		return object_name(o);
-	row = l != NULL ? listing_by_id(l, key.id) : NULL;
-	if (row != NULL)
-		return (struct view){ (const uint8_t *)row->name,
-		    strlen(row->name) };
+	if (names_by_id(f->names, o->kind, key.id, &found) == 0)
+		return found.name;
 	e = cache_find(f->cache, &key);
 	if (e != NULL && e->object != NULL)
 		return object_name(e->object);
@@ -110,12 +103,12 @@ fetch_name_of(struct fetch *f, const struct object *o)
 bool
 fetch_may_be_id(struct fetch *f, enum ref_kind kind, struct view text)
 {
-	struct listing *l = names_listing(f->names, kind);
 	const struct cache_key key = { .kind = kind, .id = text };
 	const struct cache_entry *e;
+	struct names_found found;
 
 	if (lookup_looks_like_id(text) ||
-	    (l != NULL && listing_by_id(l, text) != NULL))
+	    names_by_id(f->names, kind, text, &found) == 0)
 		return true;
 	/* a name that was tried as an id, without success, is none */
 	e = cache_find(f->cache, &key);

@@ -105,6 +105,7 @@ enum fetch_outcome {
 struct fetch_write {
 	enum fetch_outcome outcome;
 	unsigned int drops;	/* enum endpoint_drops */
+	bool removes;		/* it is no longer there, or not readable */
 	struct view id;		/* of what it was about; empty: none */
 	struct view request;	/* bodies; secret memory, may be empty */
 	struct view answer;

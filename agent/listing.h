@@ -41,6 +41,10 @@ const struct upstream_row *listing_row(const struct listing *l, size_t i);
 const struct upstream_row *listing_by_id(const struct listing *l,
     struct view id);
 
+/* The next row of this name, the first if after is NULL; NULL: no more. */
+const struct upstream_row *listing_next_named(const struct listing *l,
+    struct view name, const struct upstream_row *after);
+
 /*
  * The row of this name.  Active rows count before inactive ones.
  * Returns 0, ERR_NOT_FOUND, or ERR_AMBIGUOUS with two of the ids in ret_row

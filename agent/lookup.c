@@ -151,22 +151,37 @@ lookup_known_id(struct lookup *lk, const struct lookup_in *in,
 /* Find it in the listing.  0, ERR_NOT_FOUND or ERR_AMBIGUOUS. */
 static int
 lookup_in_listing(struct lookup *lk, const struct lookup_in *in,
-    const struct now *now, const struct upstream_row **ret_row,
-    const struct upstream_row **ret_other)
+    const struct now *now, struct names_found *ret)
 {
-	struct listing *l = names_listing(in->names, lk->kind);
 	uint64_t age;
 
-	if (l == NULL || (lk->relist &&
+	if (names_listing(in->names, lk->kind) == NULL || (lk->relist &&
 	    names_sent(in->names, lk->kind) <= lk->since))
 		return ERR_NOT_FOUND;
 	age = now->boot_ms - names_begun(in->names, lk->kind);
 	lk->renew_behind = age >= in->refresh_interval_ms;
-	*ret_row = listing_by_id(l, lk->name);
-	if (*ret_row != NULL)
+	if (names_by_id(in->names, lk->kind, lk->name, ret) == 0)
 		return 0;
 	lk->by_name = true;
-	return listing_by_name(l, lk->name, ret_row, ret_other);
+	return names_by_name(in->names, lk->kind, lk->name, ret);
+}
+
+/*
+ * Is the listing so new that another would tell nothing new?  One of many
+ * pages is not asked for as often as one of one, for names that are not there.
+ */
+static bool
+lookup_listed_just_now(const struct lookup *lk, const struct lookup_in *in,
+    const struct now *now)
+{
+	uint64_t quiet = in->negative_ttl_ms *
+	    names_pages(in->names, lk->kind);
+
+	if (quiet > in->refresh_interval_ms &&
+	    quiet > in->negative_ttl_ms)
+		quiet = in->refresh_interval_ms > in->negative_ttl_ms
+		    ? in->refresh_interval_ms : in->negative_ttl_ms;
+	return now->boot_ms - names_begun(in->names, lk->kind) < quiet;
 }
 
 /* The key may not list, and that was said a moment ago. */
@@ -212,8 +227,9 @@ lookup_unknown(struct lookup *lk, const struct lookup_in *in,
 	}
 	/* a renewal that others had begun before may not show it yet */
 	if (lk->names_done && lk->names_error == 0 &&
-	    (lk->relist || lk->fresh) &&
-	    names_sent(in->names, lk->kind) <= lk->since) {
+	    (names_is_unsure(in->names, lk->kind, lk->since) ||
+	    ((lk->relist || lk->fresh) &&
+	    names_sent(in->names, lk->kind) <= lk->since))) {
 		lk->names_done = false;
 		return LOOKUP_NAMES;
 	}
@@ -232,8 +248,8 @@ lookup_unknown(struct lookup *lk, const struct lookup_in *in,
 		return LOOKUP_DONE;
 	}
 	if (names_listing(in->names, lk->kind) != NULL && !lk->relist &&
-	    !lk->fresh && now->boot_ms - names_begun(in->names, lk->kind) <
-	    in->negative_ttl_ms)
+	    !lk->fresh && !names_is_unsure(in->names, lk->kind, lk->since) &&
+	    lookup_listed_just_now(lk, in, now))
 		return lookup_not_found(lk, result);
 	return LOOKUP_NAMES;
 }
@@ -243,21 +259,22 @@ static enum lookup_step
 lookup_resolve(struct lookup *lk, const struct lookup_in *in,
     const struct now *now, struct fetch_result *result, struct view *ret_id)
 {
-	const struct upstream_row *row, *other;
+	struct names_found found;
 	int r;
 
 	*ret_id = lk->name;
 	lk->by_name = false;
 	if (lookup_known_id(lk, in, now))
 		return LOOKUP_READ;
-	r = lookup_in_listing(lk, in, now, &row, &other);
+	r = lookup_in_listing(lk, in, now, &found);
 	if (r == ERR_AMBIGUOUS) {
-		lookup_fail(result, r, "two %ss have this name, %s and %s", lookup_noun(lk), row->id, other->id);
+		lookup_fail(result, r, "two %ss have this name, %s and %s",
+		    lookup_noun(lk), (const char *)found.id.p,
+		    (const char *)found.other.p);
 		return LOOKUP_DONE;
 	}
 	if (r == 0) {
-		ret_id->p = (const uint8_t *)row->id;
-		ret_id->len = strlen(row->id);
+		*ret_id = found.id;
 		return LOOKUP_READ;
 	}
 	lk->by_name = false;
@@ -331,8 +348,8 @@ lookup_wants_relist(struct lookup *lk, const struct lookup_in *in,
     const struct now *now)
 {
 	if (!lk->by_name || lk->relisted || lk->only_if_cached ||
-	    now->boot_ms - names_begun(in->names, lk->kind) <
-	    in->negative_ttl_ms)
+	    (lookup_listed_just_now(lk, in, now) &&
+	    !names_is_outdated(in->names, lk->kind, lk->since)))
 		return false;
 	lk->relisted = lk->relist = true;
 	lk->attempted = lk->names_done = false;
@@ -493,10 +510,13 @@ lookup_listing(const struct lookup *lk, const struct lookup_in *in,
 	 * to ask for one */
 	bool stale = lk->names_done ? lk->names_error != 0
 	    : lk->only_if_cached && names_error(in->names, lk->kind) != 0;
+	/* or something was written that it may not show */
+	bool outdated = names_is_outdated(in->names, lk->kind, lk->since);
 
+	stale = stale || (outdated && lk->only_if_cached);
 	if (stale && (age > lk->max_stale_ms || age > in->max_stale_ms))
 		l = NULL;
-	if (l != NULL && (newer || lk->names_done || lk->only_if_cached ||
+	if (l != NULL && (stale || !outdated) && (newer || lk->names_done || lk->only_if_cached ||
 	    (age < in->refresh_interval_ms && age <= lk->max_age_ms)) &&
 	    !(lk->fresh && !newer)) {
 		result->error = 0;

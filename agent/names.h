@@ -44,6 +44,53 @@ uint64_t names_sent(const struct names *n, enum ref_kind kind);
 int names_error(const struct names *n, enum ref_kind kind);
 uint64_t names_tried(const struct names *n, enum ref_kind kind);
 
+/* When something was written last (names_changed); 0: never. */
+uint64_t names_last_written(const struct names *n, enum ref_kind kind);
+
+/* How many pages that one had, at least 1. */
+unsigned int names_pages(const struct names *n, enum ref_kind kind);
+
+/* What a text means, by the newest listing and what was written since. */
+struct names_found {
+	struct view id;
+	struct view name;
+	struct view other;	/* id of the other, where it is ambiguous */
+};
+
+/*
+ * Views die with the next event.  Both give ERR_NOT_FOUND without a listing.
+ * Active ones count before inactive ones.  Returns 0, ERR_NOT_FOUND or
+ * ERR_AMBIGUOUS.
+ */
+int names_by_name(const struct names *n, enum ref_kind kind, struct view name,
+    struct names_found *ret);
+/* 0 or ERR_NOT_FOUND.  What was removed is found as long as a listing has it. */
+int names_by_id(const struct names *n, enum ref_kind kind, struct view id,
+    struct names_found *ret);
+
+/*
+ * Something was written (or may have been), and the service has said so; at:
+ * jobs_now().  The listing is kept, as most of it stays true; one under way is
+ * not begun again, or writes in a row would keep it from ever ending.
+ */
+void names_changed(struct names *n, enum ref_kind kind, uint64_t at);
+/* And nobody knows which names it made. */
+void names_unsure(struct names *n, enum ref_kind kind, uint64_t at);
+/* And the name now means this id, or does so no longer. */
+void names_written(struct names *n, enum ref_kind kind, struct view name,
+    struct view id, bool there, uint64_t at);
+
+/*
+ * Does the listing lack what was written before since, at worst?  For those
+ * who began then it is not the last word: of any row; of a name that it does
+ * not have.  A renewal that begins after since always is, whatever is written
+ * meanwhile.
+ */
+bool names_is_outdated(const struct names *n, enum ref_kind kind,
+    uint64_t since);
+bool names_is_unsure(const struct names *n, enum ref_kind kind,
+    uint64_t since);
+
 /*
  * Renew it, if that is not under way.  waited: who waits for it; cb is
  * called at the end either way, never from within.  Returns 0 or ERR_NOMEM.
@@ -69,8 +116,8 @@ void names_restore(struct names *n, enum ref_kind kind, struct listing *l,
     uint64_t age_ms, const struct now *now);
 
 /*
- * Forget the listing: something was written, or it is another tenant's.  One
- * under way is begun again.
+ * Forget the listing: it is purged, or another tenant's.  One under way is
+ * begun again.
  */
 void names_forget(struct names *n, enum ref_kind kind);
 

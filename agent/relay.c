@@ -86,13 +86,29 @@ relay_drops(const struct relay *r)
 	return ENDPOINT_DROPS_NOTHING;
 }
 
+/* After it what it is about is gone, or counts as such (upstream-api, 8). */
+static bool
+relay_removes(const struct relay *r)
+{
+	static const char end[] = "/deactivate";
+	const struct endpoint *e = r->endpoint;
+	size_t len = e != NULL ? strlen(e->pattern) : 0;
+
+	/* a key is only scheduled for deletion */
+	return e != NULL && (e->drops & ENDPOINT_DROPS_SECRET) &&
+	    (strcmp(e->method, "DELETE") == 0 || (len >= sizeof(end) &&
+	    strcmp(e->pattern + len - (sizeof(end) - 1), end) == 0));
+}
+
+/* answer: of 2xx; NULL where it is not there, or says it is gone. */
 static void
-relay_written(struct relay *r, enum fetch_outcome outcome,
+relay_written(struct relay *r, enum fetch_outcome outcome, bool is_gone,
     const struct object *answer)
 {
 	const struct fetch_write w = {
 		.outcome = outcome,
 		.drops = relay_drops(r),
+		.removes = is_gone || relay_removes(r),
 		.id = { (const uint8_t *)r->id, r->id_len },
 		.request = r->send.body,
 		.answer = answer != NULL ? object_value(answer)
@@ -110,11 +126,11 @@ relay_settle(struct relay *r, const struct upstream_answer *answer)
 	int status = answer->status;
 
 	if (status == 0 ? !answer->unsent : status >= 500)
-		relay_written(r, FETCH_PERHAPS, NULL);
-	else if (status == 404 || status == 410 ||
-	    (status >= 200 && status < 300))
-		/* gone: what is held of it is held no longer */
-		relay_written(r, FETCH_DONE, answer->reply.body);
+		relay_written(r, FETCH_PERHAPS, false, NULL);
+	else if (status >= 200 && status < 300)
+		relay_written(r, FETCH_DONE, false, answer->reply.body);
+	else if ((status == 404 || status == 410) && r->id_len > 0)
+		relay_written(r, FETCH_DONE, true, NULL);
 }
 
 /* --- the end --- */
@@ -212,7 +228,7 @@ relay_leave(struct relay *r)
 	}
 	/* no memory to go on with: the service may have it by now */
 	if (relay_outlives(r))
-		relay_written(r, FETCH_PERHAPS, NULL);
+		relay_written(r, FETCH_PERHAPS, false, NULL);
 	job_cancel(r->job);
 	relay_free(r);
 }

@@ -13,6 +13,7 @@
 #define AGENT_UPSTREAM_JSON_H
 
 #include "buf.h"
+#include "msg.h"
 #include "upstream.h"
 
 /*
@@ -45,5 +46,32 @@ enum upstream_reason {
  */
 enum upstream_reason upstream_json_reason(struct view body,
     char ret_scope[UPSTREAM_SCOPE_MAX + 1]);
+
+/* --- upstream_json_write.c --- */
+
+/* Which secret or key an answer is about. */
+struct upstream_named {
+	char id[MSG_ID_MAX + 1];
+	char name[MSG_NAME_MAX + 1];
+	bool is_active;		/* true where it is silent */
+};
+
+/* False if it does not tell an id (keyId counts for keys) and a name. */
+bool upstream_json_named(struct view body, enum ref_kind kind,
+    struct upstream_named *ret);
+
+/* Sorted; all empty is fine. */
+struct upstream_names {
+	char **list;
+	size_t count;
+};
+
+/*
+ * The names in items[] of a request to import.  Returns 0, ERR_BAD_REQUEST
+ * (there are no items in it) or ERR_NOMEM; ret is to be cleared after 0.
+ */
+int upstream_json_item_names(struct view body, struct upstream_names *ret);
+bool upstream_names_have(const struct upstream_names *names, struct view name);
+void upstream_names_clear(struct upstream_names *names);
 
 #endif /* AGENT_UPSTREAM_JSON_H */

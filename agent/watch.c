@@ -56,6 +56,7 @@ struct watch {
 	bool looking;
 	uint64_t refresh_interval_ms;
 	uint64_t begun[2];	/* of the listings that were looked at; by kind */
+	uint64_t written[2];	/* as of that look: names_last_written() */
 	uint64_t asked_boot_ms[2]; /* for what is absent */
 };
 
@@ -494,21 +495,20 @@ watch_kind_index(enum ref_kind kind)
 static bool
 watch_means_another(const struct watch_sub *sub)
 {
-	struct listing *l = names_listing(fetch_names(sub->w->f), sub->kind);
-	const struct upstream_row *row, *other;
+	const struct names *names = fetch_names(sub->w->f);
+	struct names_found found;
 	int r;
 
-	if (l == NULL || !watch_is_by_name(sub))
+	if (names_listing(names, sub->kind) == NULL || !watch_is_by_name(sub))
 		return false;
-	r = listing_by_name(l, sub->text, &row, &other);
+	r = names_by_name(names, sub->kind, sub->text, &found);
 	if (sub->state == WATCH_ABSENT)
 		return r != ERR_NOT_FOUND ||
-		    listing_by_id(l, sub->text) != NULL;
+		    names_by_id(names, sub->kind, sub->text, &found) == 0;
 	if (sub->target == NULL)
 		return true;
-	return r != 0 || strlen(row->id) != sub->target->key.id.len ||
-	    memcmp(row->id, sub->target->key.id.p,
-	    sub->target->key.id.len) != 0;
+	return r != 0 || found.id.len != sub->target->key.id.len ||
+	    memcmp(found.id.p, sub->target->key.id.p, found.id.len) != 0;
 }
 
 static void
@@ -530,9 +530,11 @@ watch_look_at_listings(struct watch *w)
 
 	for (i = 0; i < 2; i++) {
 		if (names_listing(names, kinds[i]) == NULL ||
-		    names_begun(names, kinds[i]) == w->begun[i])
+		    (names_begun(names, kinds[i]) == w->begun[i] &&
+		    names_last_written(names, kinds[i]) == w->written[i]))
 			continue;
 		w->begun[i] = names_begun(names, kinds[i]);
+		w->written[i] = names_last_written(names, kinds[i]);
 		w->next = TAILQ_FIRST(&w->all);
 		w->looking = true;
 	}

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
+#include "api.h"
 #include "call.h"
 #include "err.h"
 #include "handle.h"
@@ -36,6 +38,8 @@ qapi_agent_new(void)
 	if (a == NULL)
 		return NULL;
 	conn_init(&a->conn);
+	engine_init(&a->engine);
+	a->epoll = -1;
 	a->timeout_ms = QAPI_AGENT_TIMEOUT_DEFAULT_MS;
 	return a;
 }
@@ -45,7 +49,10 @@ qapi_agent_free(struct qapi_agent **agent)
 {
 	if (agent == NULL || *agent == NULL)
 		return;
-	conn_close(&(*agent)->conn);
+	engine_done(*agent);
+	handle_close(*agent);
+	if ((*agent)->epoll != -1)
+		(void)close((*agent)->epoll);
 	free((*agent)->socket);
 	free((*agent)->program);
 	free(*agent);
@@ -65,7 +72,7 @@ qapi_agent_set_socket(struct qapi_agent *agent, const char *path)
 		if (copy == NULL)
 			return ERR_NOMEM;
 	}
-	conn_close(&agent->conn);
+	engine_disconnect(agent);
 	free(agent->socket);
 	agent->socket = copy;
 	agent->used[0] = '\0';
@@ -157,6 +164,12 @@ qapi_agent_freshness_name(enum qapi_agent_freshness freshness)
 
 /* --- terms --------------------------------------------------------------- */
 
+const struct msg_terms *
+api_terms(const struct qapi_agent_terms *terms)
+{
+	return &terms->terms;
+}
+
 struct qapi_agent_terms *
 qapi_agent_terms_new(void)
 {
@@ -219,26 +232,35 @@ qapi_agent_terms_set_want_position(struct qapi_agent_terms *terms, bool on)
 
 /* --- calls --------------------------------------------------------------- */
 
-/* The only one of items, or its error.  ret: NULL if it is not wanted. */
+int
+api_take_item(struct qapi_agent_items *items, struct qapi_agent_item **ret)
+{
+	struct qapi_agent_item *item;
+
+	if (items->v[0].error != 0)
+		return items->v[0].error;
+	item = malloc(sizeof(*item));
+	if (item == NULL)
+		return ERR_NOMEM;
+	*item = items->v[0];
+	items->count = 0; /* its only item is the caller's now */
+	*ret = item;
+	return 0;
+}
+
+/* The same, with the message.  ret: NULL if it is not wanted. */
 static int
 take_item(struct qapi_agent *agent, struct qapi_agent_items *items,
     struct qapi_agent_item **ret)
 {
-	struct qapi_agent_item *item;
 	int r = items->v[0].error;
 
 	if (r != 0)
 		return handle_fail(agent, r,
 		    qapi_agent_item_message(&items->v[0]));
-	if (ret == NULL)
+	if (ret == NULL || (r = api_take_item(items, ret)) == 0)
 		return 0;
-	item = malloc(sizeof(*item));
-	if (item == NULL)
-		return handle_fail(agent, ERR_NOMEM, err_text(ERR_NOMEM));
-	*item = items->v[0];
-	items->count = 0; /* its only item is the caller's now */
-	*ret = item;
-	return 0;
+	return handle_fail(agent, r, err_text(r));
 }
 
 /* A call about references, whose items go to the caller. */
@@ -391,7 +413,7 @@ qapi_agent_reject(struct qapi_agent *agent, const char *ref,
 	int r;
 
 	call_init(&call, FRAME_REJECT);
-	call.refused = refused;
+	call_set_refused(&call, refused);
 	r = call_set_refs(&call, &ref, 1);
 	if (r != 0)
 		(void)handle_fail(agent, r, err_text(r));

@@ -9,6 +9,7 @@
 #include "msg_report.h"
 #include "msg_watch.h"
 #include "ref.h"
+#include "service.h"
 
 #define CALL_HEAD_MAX 128	/* frame header and terms of one request */
 #define CALL_FIELD_MAX 6	/* tag and length */
@@ -31,6 +32,7 @@ call_done(struct call *call)
 	qapi_agent_stats_free(&call->stats);
 	qapi_agent_explanation_free(&call->explanation);
 	report_text_done(&call->text);
+	service_done(call);
 	free(call->sent);
 	call->sent = NULL;
 }
@@ -82,6 +84,16 @@ out:
 	return r;
 }
 
+void
+call_set_refused(struct call *call, const struct qapi_agent_item *item)
+{
+	if (item == NULL)
+		return;
+	call->refused_version = item->version;
+	call->has_refused = item->has_position;
+	memcpy(call->refused, item->position, sizeof(call->refused));
+}
+
 bool
 call_is_complete(const struct call *call)
 {
@@ -119,7 +131,6 @@ send_refs(const struct call *call, struct conn *conn, uint64_t id,
 static int
 send_one(const struct call *call, struct conn *conn, uint64_t id)
 {
-	const struct qapi_agent_item *refused = call->refused;
 	const char *ref = call->items->v[call->sent[0]].ref;
 	struct view v = {(const uint8_t *)ref, strlen(ref)};
 	struct msg_reject reject = {call->terms.deadline_ms, v, 0, {NULL, 0}};
@@ -134,13 +145,11 @@ send_one(const struct call *call, struct conn *conn, uint64_t id)
 		explain.as.p = (const uint8_t *)call->as;
 		explain.as.len = strlen(call->as);
 	}
-	/* a position says more than a version */
-	if (refused != NULL && refused->has_position) {
-		reject.position.p = refused->position;
-		reject.position.len = sizeof(refused->position);
-	} else if (refused != NULL) {
-		reject.version = refused->version;
-	}
+	if (call->has_refused)
+		reject.position = (struct view){call->refused,
+		    sizeof(call->refused)};
+	else
+		reject.version = call->refused_version;
 	if (call->type == FRAME_EXPLAIN)
 		msg_explain_encode(&wr, id, &explain);
 	else
@@ -188,7 +197,7 @@ forget(struct call *call)
 	}
 	call->nwaiting = call->nsent;
 	call->message[0] = '\0';
-	call->conn_error = 0;
+	call->error = 0;
 	report_text_done(&call->text);
 	if (call->type == FRAME_LIST) {
 		qapi_agent_items_free(&call->items);
@@ -218,6 +227,11 @@ call_send(struct call *call, struct conn *conn, uint64_t wait_ms, uint64_t *id)
 		call->terms.deadline_ms = wait_ms;
 	call->first_id = *id + 1;
 	call->nrequests = 0;
+	if (service_is(call)) {
+		call->nrequests = 1;
+		*id += 1;
+		return service_send(call, conn, *id);
+	}
 	if (call->sent == NULL) {
 		call->nrequests = 1;
 		*id += 1;
@@ -395,7 +409,6 @@ on_done(struct call *call, const struct frame *frame)
 	return r == 0 ? 0 : wrong(r);
 }
 
-/* An ERROR of ours, or of the connection (id 0). */
 static int
 on_error(struct call *call, const struct frame *frame)
 {
@@ -405,12 +418,10 @@ on_error(struct call *call, const struct frame *frame)
 	if ((r = msg_error_decode(frame->body, &m)) != 0)
 		return wrong(r);
 	set_message(call, m.message);
-	if (frame->id == 0) {
-		call->conn_error = m.error;
-		return ERR_CLOSED; /* the agent hangs up after this */
+	if (call->sent == NULL) {
+		call->error = m.error;
+		return 0;
 	}
-	if (call->sent == NULL)
-		return m.error;
 	fail_request(call, (size_t)(frame->id - call->first_id), m.error,
 	    call->message);
 	return call->nwaiting == 0 ? 0 : ERR_AGAIN;
@@ -432,18 +443,30 @@ static const struct {
 	{FRAME_REJECT, FRAME_RESULT, on_result},
 	{FRAME_EXPLAIN, FRAME_EXPLAINED, on_explained},
 	{FRAME_METRICS, FRAME_METRICS_TEXT, on_text},
+	{FRAME_CALL, FRAME_CALLED, service_on_called},
+	{FRAME_ENCRYPT, FRAME_RESULT, on_result},
+	{FRAME_DECRYPT, FRAME_RESULT, on_result},
+	{FRAME_SIGN, FRAME_RESULT, on_result},
+	{FRAME_VERIFY, FRAME_VERIFIED, service_on_verified},
 };
+
+bool
+call_may_repeat(const struct call *call)
+{
+	return !service_is(call) || service_may_repeat(call);
+}
+
+bool
+call_owns(const struct call *call, uint64_t id)
+{
+	return id >= call->first_id && id - call->first_id < call->nrequests;
+}
 
 int
 call_feed(struct call *call, const struct frame *frame)
 {
 	size_t i;
 
-	if (frame->type == FRAME_ERROR && frame->id == 0)
-		return on_error(call, frame);
-	if (frame->id < call->first_id ||
-	    frame->id - call->first_id >= call->nrequests)
-		return ERR_AGAIN; /* of a call that was given up */
 	if (frame->type == FRAME_ERROR)
 		return on_error(call, frame);
 	for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +18,9 @@
 
 /* The options that every command takes, after its own. */
 #define COMMON_COUNT 4
+
+/* Of locked memory: what the largest of requests and answers take, and more. */
+#define LOCK_ENOUGH ((rlim_t)256 << 20)
 
 static void
 fill_common(struct cli *cli, struct option_spec common[COMMON_COUNT])
@@ -128,64 +132,102 @@ cli_failed(const struct cli *cli, int err, char **refs, size_t nrefs)
 	    message);
 }
 
-/* "field=" and the escaped name, or NULL. */
-static char *
-field_query(const char *field)
+int
+cli_connect_large(struct cli *cli)
 {
-	static const char head[] = "field=";
-	size_t size = sizeof(head) + strlen(field) * 3;
-	char *query = malloc(size);
+	struct rlimit lock;
+	int r = cli_connect(cli);
 
-	if (query == NULL)
-		return NULL;
-	memcpy(query, head, sizeof(head));
-	if (ref_escape(field, strlen(field), query + sizeof(head) - 1,
-	    size - sizeof(head) + 1) != 0) {
-		free(query);
-		return NULL;
+	if (r == 0 && getrlimit(RLIMIT_MEMLOCK, &lock) == 0 &&
+	    lock.rlim_cur != RLIM_INFINITY && lock.rlim_cur < LOCK_ENOUGH)
+		(void)harden_unlock(&cli->harden);
+	return r;
+}
+
+/* "NAME=" and the escaped value after what there is, or NULL. */
+static char *
+add_query(char *query, const char *name, const char *value)
+{
+	size_t len = query != NULL ? strlen(query) + 1 : 0;
+	size_t head = len + strlen(name) + 1;
+	size_t size = head + strlen(value) * 3 + 1;
+	char *more = malloc(size);
+
+	if (more != NULL) {
+		(void)snprintf(more, size, "%s%s%s=",
+		    query != NULL ? query : "", query != NULL ? "&" : "",
+		    name);
+		if (ref_escape(value, strlen(value), more + head,
+		    size - head) != 0) {
+			free(more);
+			more = NULL;
+		}
 	}
-	return query;
+	free(query);
+	return more;
 }
 
 static char *
-complete(const char *typed, const char *query)
+complete(enum ref_kind kind, const char *typed, const char *query)
 {
-	size_t size = strlen(typed) * 3 + sizeof("qapi://secrets/?") +
+	size_t size = strlen(typed) * 3 +
+	    sizeof("qapi://secrets/?/public") +
 	    (query != NULL ? strlen(query) : 0);
 	char *ref = malloc(size);
 
-	if (ref != NULL &&
-	    ref_complete(REF_SECRET, typed, query, ref, size) != 0) {
+	if (ref != NULL && ref_complete(kind, typed, query, ref, size) != 0) {
 		free(ref);
 		return NULL;
 	}
 	return ref;
 }
 
-int
-cli_refs(const struct cli *cli, const struct option_list *typed,
-    const char *field, char ***ret)
+/* query is freed. */
+static int
+complete_all(const struct cli *cli, enum ref_kind kind,
+    const struct option_list *typed, char *query, char ***ret)
 {
-	char *query = NULL, **refs = NULL;
+	char **refs = calloc(typed->count + 1, sizeof(*refs));
 	size_t i = 0;
 
-	if (field != NULL && (query = field_query(field)) == NULL)
-		goto nomem;
-	refs = calloc(typed->count + 1, sizeof(*refs));
-	if (refs == NULL)
-		goto nomem;
-	for (i = 0; i < typed->count; i++) {
-		refs[i] = complete(typed->v[i], query);
+	for (; refs != NULL && i < typed->count; i++) {
+		refs[i] = complete(kind, typed->v[i], query);
 		if (refs[i] == NULL)
-			goto nomem;
+			break;
 	}
 	free(query);
-	*ret = refs;
-	return 0;
-nomem:
-	free(query);
+	if (refs != NULL && i == typed->count) {
+		*ret = refs;
+		return 0;
+	}
 	cli_refs_free(&refs, i);
 	return errors_report(cli->json, NULL, ERR_NOMEM, NULL);
+}
+
+int
+cli_refs(const struct cli *cli, const struct option_list *typed,
+    const char *field, const char *version, char ***ret)
+{
+	char *query = NULL;
+
+	if ((field != NULL &&
+	    (query = add_query(query, "field", field)) == NULL) ||
+	    (version != NULL &&
+	    (query = add_query(query, "version", version)) == NULL))
+		return errors_report(cli->json, NULL, ERR_NOMEM, NULL);
+	return complete_all(cli, REF_SECRET, typed, query, ret);
+}
+
+int
+cli_key_refs(const struct cli *cli, const struct option_list *typed,
+    const char *format, char ***ret)
+{
+	char *query = NULL;
+
+	if (format != NULL &&
+	    (query = add_query(query, "format", format)) == NULL)
+		return errors_report(cli->json, NULL, ERR_NOMEM, NULL);
+	return complete_all(cli, REF_KEY, typed, query, ret);
 }
 
 void

@@ -70,12 +70,22 @@ struct qapi_agent_terms *cli_terms(const struct cli *cli);
 int cli_failed(const struct cli *cli, int err, char **refs, size_t nrefs);
 
 /*
- * The references for what was typed: each as it is, or a bare id or name made
- * one, with field (may be NULL) added.  ret: owned, cli_refs_free().
+ * The same for a command that may need much memory: it is not locked where
+ * the limit of locked memory is small, as nothing that changes something can be
+ * tried again after it has run out.
+ */
+int cli_connect_large(struct cli *cli);
+
+/*
+ * The references for what was typed: each as it is, or a bare id or name of a
+ * secret made one, with field and version (may be NULL) added; or of a key,
+ * with format (may be NULL).  ret: owned, cli_refs_free().
  * Returns 0, or an exit status, all said.
  */
 int cli_refs(const struct cli *cli, const struct option_list *typed,
-    const char *field, char ***ret);
+    const char *field, const char *version, char ***ret);
+int cli_key_refs(const struct cli *cli, const struct option_list *typed,
+    const char *format, char ***ret);
 void cli_refs_free(char ***refs, size_t count);
 
 /*
@@ -97,18 +107,25 @@ uint64_t cli_now_ms(void);
 /* "5m" of an age in milliseconds, to whole seconds. */
 const char *cli_age(uint64_t age_ms, char buf[UNITS_DURATION_LEN]);
 
+int cmd_call(struct cli *cli, int argc, char **argv);
+int cmd_decrypt(struct cli *cli, int argc, char **argv);
 int cmd_drill(struct cli *cli, int argc, char **argv);
+int cmd_encrypt(struct cli *cli, int argc, char **argv);
 int cmd_explain(struct cli *cli, int argc, char **argv);
 int cmd_get(struct cli *cli, int argc, char **argv);
 int cmd_list(struct cli *cli, int argc, char **argv);
 int cmd_metrics(struct cli *cli, int argc, char **argv);
 int cmd_ping(struct cli *cli, int argc, char **argv);
+int cmd_pubkey(struct cli *cli, int argc, char **argv);
 int cmd_purge(struct cli *cli, int argc, char **argv);
 int cmd_refresh(struct cli *cli, int argc, char **argv);
 int cmd_reject(struct cli *cli, int argc, char **argv);
 int cmd_run(struct cli *cli, int argc, char **argv);
+int cmd_secret(struct cli *cli, int argc, char **argv);
+int cmd_sign(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_top(struct cli *cli, int argc, char **argv);
+int cmd_verify(struct cli *cli, int argc, char **argv);
 int cmd_watch(struct cli *cli, int argc, char **argv);
 
 #endif /* CLIENT_CLI_H */

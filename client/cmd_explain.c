@@ -144,7 +144,8 @@ cmd_explain(struct cli *cli, int argc, char **argv)
 		status = cli_usage(cli, "%s: write one reference",
 		    operands.count == 0 ? "no reference"
 					: "more than one reference");
-	else if ((status = cli_refs(cli, &operands, NULL, &refs)) == 0)
+	else if ((status = cli_refs(cli, &operands, NULL, NULL,
+		&refs)) == 0)
 		status = explain(cli, refs, as);
 out:
 	cli_refs_free(&refs, operands.count);

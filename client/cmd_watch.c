@@ -109,7 +109,8 @@ cmd_watch(struct cli *cli, int argc, char **argv)
 		goto out;
 	if (operands.count == 0)
 		status = cli_usage(cli, "no reference: write what to watch");
-	else if ((status = cli_refs(cli, &operands, NULL, &refs)) == 0)
+	else if ((status = cli_refs(cli, &operands, NULL, NULL,
+		&refs)) == 0)
 		status = watch_refs(cli, refs, operands.count);
 out:
 	cli_refs_free(&refs, operands.count);

@@ -9,6 +9,29 @@ const struct command commands[] = {
 	    cmd_get, false},
 	{"list", " [secrets|keys]", "List names, ids and freshness, no values",
 	    NULL, cmd_list, false},
+	{"pubkey", " KEY...", "Print public keys",
+	    "KEY is the name or id of a key, or a reference to it.  json is "
+	    "the service's\nobject; raw and der are bytes.\n",
+	    cmd_pubkey, false},
+	{"encrypt", "", "Encrypt with a key of the service",
+	    "Up to 512 KiB are encrypted by the service, into a payload, which "
+	    "is text; what is\nlarger by the agent, into an envelope, which is "
+	    "bytes.\n", cmd_encrypt, false},
+	{"decrypt", "", "Decrypt what encrypt gave",
+	    "Of an envelope, what is printed before the end is not to be "
+	    "trusted: with -o\nnothing is there before.\n",
+	    cmd_decrypt, false},
+	{"sign", "", "Sign with a key of the service, at most 1 MiB", NULL,
+	    cmd_sign, false},
+	{"verify", "", "Verify a signature",
+	    "Exit status 0 if it is valid, 1 if not.\n", cmd_verify, false},
+	{"call", " METHOD PATH", "Ask the service anything else",
+	    "PATH is below /api/v1, as in call GET /secrets.  The body of the "
+	    "answer is printed\nwhatever its status.\n", cmd_call, false},
+	{"secret", " create|set|rotate NAME", "Store a secret, or a new value",
+	    "The value is read from standard input or a file, every byte of "
+	    "it; rotate makes a\nrandom one.  Prints id and version.\n",
+	    cmd_secret, false},
 	{"run", " [--] COMMAND [ARGUMENT]...",
 	    "Start a program with secrets in its environment",
 	    "Variables whose value is a reference are replaced, also those "

@@ -18,6 +18,7 @@
 
 #define CONN_IN_FIRST 4096	/* takes most answers whole */
 #define CONN_IN_KEEP 65536	/* a larger buffer is not kept when empty */
+#define CONN_OUT_KEEP 262144	/* the same; a window of a stream fits */
 
 uint64_t
 conn_now_ms(void)
@@ -90,20 +91,29 @@ connect_until(int fd, const struct sockaddr_un *sun, uint64_t deadline_boot_ms)
 	}
 }
 
-int
-conn_open(struct conn *c, const char *path, uint64_t deadline_boot_ms)
+static int
+make_socket(struct conn *c, const char *path, int flags,
+    struct sockaddr_un *ret)
 {
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int r;
-
-	if (strlen(path) >= sizeof(sun.sun_path)) {
+	memset(ret, 0, sizeof(*ret));
+	ret->sun_family = AF_UNIX;
+	if (strlen(path) >= sizeof(ret->sun_path)) {
 		errno = ENAMETOOLONG;
 		return ERR_UNREACHABLE;
 	}
-	memcpy(sun.sun_path, path, strlen(path) + 1);
-	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (c->fd == -1)
-		return ERR_UNREACHABLE;
+	memcpy(ret->sun_path, path, strlen(path) + 1);
+	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+	return c->fd == -1 ? ERR_UNREACHABLE : 0;
+}
+
+int
+conn_open(struct conn *c, const char *path, uint64_t deadline_boot_ms)
+{
+	struct sockaddr_un sun;
+	int r;
+
+	if ((r = make_socket(c, path, 0, &sun)) != 0)
+		return r;
 	r = connect_until(c->fd, &sun, deadline_boot_ms);
 	if (r != 0)
 		conn_close(c);
@@ -111,15 +121,46 @@ conn_open(struct conn *c, const char *path, uint64_t deadline_boot_ms)
 }
 
 int
+conn_try_open(struct conn *c, const char *path)
+{
+	struct sockaddr_un sun;
+	int r;
+
+	if ((r = make_socket(c, path, SOCK_NONBLOCK, &sun)) != 0)
+		return r;
+	if (connect(c->fd, (const struct sockaddr *)&sun, sizeof(sun)) == 0)
+		return 0;
+	/* EINTR: a non-blocking one on a Unix socket does not begin and go on */
+	r = errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_UNREACHABLE;
+	conn_close(c);
+	return r;
+}
+
+/*
+ * What is not sent moves to the front where that makes room and is at most
+ * half of the buffer; else the buffer doubles.  So neither are many small
+ * requests copied often, nor does it grow while as much goes as comes.
+ */
+int
 conn_reserve(struct conn *c, size_t max, struct wr *ret_wr)
 {
+	size_t used = c->out_len - c->out_off, size;
 	uint8_t *p;
-	size_t used = c->out_len - c->out_off;
 
-	if (max > SIZE_MAX - used)
+	if (max > SIZE_MAX / 4 || used > SIZE_MAX / 4)
 		return ERR_NOMEM;
-	if (c->out_off > 0 || used + max > c->out_size) {
-		p = malloc(used + max);
+	if (max > c->out_size - c->out_len && c->out_off > 0 &&
+	    used <= c->out_size / 2 && max <= c->out_size - used) {
+		if (used > 0)
+			memmove(c->out, c->out + c->out_off, used);
+		wipe(c->out + used, c->out_len - used);
+		c->out_off = 0;
+		c->out_len = used;
+	} else if (max > c->out_size - c->out_len) {
+		size = used + max;
+		if (used > 0 && size < c->out_size * 2)
+			size = c->out_size * 2;
+		p = malloc(size);
 		if (p == NULL)
 			return ERR_NOMEM;
 		if (used > 0)
@@ -128,7 +169,7 @@ conn_reserve(struct conn *c, size_t max, struct wr *ret_wr)
 		c->out = p;
 		c->out_off = 0;
 		c->out_len = used;
-		c->out_size = used + max;
+		c->out_size = size;
 	}
 	wr_init(ret_wr, c->out + c->out_len, max);
 	return 0;
@@ -138,6 +179,7 @@ void
 conn_queue(struct conn *c, const struct wr *wr)
 {
 	c->out_len += wr->len;
+	c->queued += wr->len;
 }
 
 short
@@ -161,12 +203,18 @@ send_some(struct conn *c)
 		if (n == -1) {
 			/* It may have said why: read on until it ends. */
 			c->out_dead = true;
-			n = (ssize_t)(c->out_len - c->out_off);
+			break;
 		}
 		c->out_off += (size_t)n;
+		c->taken += (size_t)n;
 	}
 	wipe(c->out, c->out_len);
 	c->out_off = c->out_len = 0;
+	if (c->out_size > CONN_OUT_KEEP) {
+		free(c->out);
+		c->out = NULL;
+		c->out_size = 0;
+	}
 }
 
 /* Room for the whole of the next frame, or for the first bytes of one. */

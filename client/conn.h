@@ -29,6 +29,8 @@ struct conn {
 	size_t out_off;
 	size_t out_len;
 	size_t out_size;
+	uint64_t queued;	/* bytes of output in all, since it was opened */
+	uint64_t taken;		/* of these, what the kernel has taken */
 };
 
 /* Now, in milliseconds of the boot clock, which runs on in suspend. */
@@ -48,6 +50,12 @@ void conn_close(struct conn *c);
  * Returns 0, ERR_UNREACHABLE with errno set, or ERR_TIMEOUT.
  */
 int conn_open(struct conn *c, const char *path, uint64_t deadline_boot_ms);
+
+/*
+ * The same without waiting for anything.  ERR_AGAIN: the agent has no room
+ * for another connection just now, and only asking again can tell when it has.
+ */
+int conn_try_open(struct conn *c, const char *path);
 
 /*
  * Make room for max bytes of output; write to ret_wr, then conn_queue().

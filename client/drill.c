@@ -198,8 +198,8 @@ fail(struct qapi_agent_drill *d, int error)
 {
 	if (d->error != 0)
 		error = d->error;
-	handle_explain(d->agent, error, d->said);
-	conn_close(&d->agent->conn);
+	handle_explain(d->agent, error, d->said, d->agent->timeout_ms);
+	handle_close(d->agent);
 	d->state = DRILL_OVER;
 	d->error = error;
 	return error;

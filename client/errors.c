@@ -93,8 +93,8 @@ what_to_do(int err)
 	return "the agent's log says more";
 }
 
-static void
-put_line(const char *ref, const char *text)
+void
+errors_line(const char *ref, const char *text)
 {
 	struct out o;
 
@@ -147,7 +147,7 @@ errors_report(bool json, const char *ref, int err, const char *message)
 	if (json)
 		put_object(ref, err_name(err), message);
 	else
-		put_line(ref, message);
+		errors_line(ref, message);
 	out_done(&text);
 	return errors_status(err);
 }
@@ -164,7 +164,7 @@ errors_say(bool json, const char *ref, const char *fmt, ...)
 	if (json)
 		put_object(ref, err_name(ERR_INTERNAL), text);
 	else
-		put_line(ref, text);
+		errors_line(ref, text);
 	return STATUS_FAILED;
 }
 
@@ -179,5 +179,5 @@ errors_note(const char *ref, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	put_line(ref, text);
+	errors_line(ref, text);
 }

@@ -32,6 +32,9 @@ int errors_report(bool json, const char *ref, int err, const char *message);
 int errors_say(bool json, const char *ref, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* One line on stderr that is no error: "qapi-agent: REF: TEXT". */
+void errors_line(const char *ref, const char *text);
+
 /* One note for a person: nothing unless stderr is a terminal. */
 void errors_note(const char *ref, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -75,7 +75,8 @@ every_run(const struct every *every, struct cli *cli, int argc, char **argv)
 	if (all == (operands.count > 0))
 		status = cli_usage(cli, "%s: write references or --all",
 		    all ? "both references and --all" : "no reference");
-	else if ((status = cli_refs(cli, &operands, NULL, &refs)) == 0 &&
+	else if ((status = cli_refs(cli, &operands, NULL, NULL,
+		&refs)) == 0 &&
 	    (status = cli_connect(cli)) == 0)
 		status = all ? do_all(every, cli)
 			     : do_some(every, cli, refs, operands.count);

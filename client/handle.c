@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "err.h"
@@ -146,7 +147,9 @@ handle_connect(struct qapi_agent *a, uint64_t deadline_boot_ms)
 	find_paths(a, &paths);
 	for (i = 0; i < paths.n && r == ERR_UNREACHABLE; i++) {
 		memcpy(a->used, paths.p[i], sizeof(a->used));
-		r = conn_open(&a->conn, paths.p[i], deadline_boot_ms);
+		r = deadline_boot_ms == 0
+		    ? conn_try_open(&a->conn, paths.p[i])
+		    : conn_open(&a->conn, paths.p[i], deadline_boot_ms);
 		paths.why[i] = errno;
 	}
 	if (r == ERR_UNREACHABLE)
@@ -173,9 +176,8 @@ on_hello(struct qapi_agent *a, const struct frame *frame)
 	return ERR_AGAIN;
 }
 
-/* Everything that has arrived; ERR_AGAIN if more is wanted. */
-static int
-feed_all(struct qapi_agent *a, handle_feed *feed, void *arg)
+int
+handle_feed_all(struct qapi_agent *a, handle_feed *feed, void *arg)
 {
 	struct frame frame;
 	int r;
@@ -201,7 +203,7 @@ handle_pump(struct qapi_agent *a, uint64_t deadline_boot_ms,
 	int r;
 
 	while ((r = conn_step(&a->conn, ready)) == 0) {
-		if ((r = feed_all(a, feed, arg)) != ERR_AGAIN)
+		if ((r = handle_feed_all(a, feed, arg)) != ERR_AGAIN)
 			return r;
 		if ((r = conn_wait(&a->conn, deadline_boot_ms, &ready)) != 0)
 			return r;
@@ -209,36 +211,9 @@ handle_pump(struct qapi_agent *a, uint64_t deadline_boot_ms,
 	return r;
 }
 
-static int
-feed_call(void *arg, const struct frame *frame)
-{
-	return call_feed(arg, frame);
-}
-
-static int
-attempt(struct qapi_agent *a, struct call *call, uint64_t deadline_boot_ms,
-    bool *ret_sent)
-{
-	uint64_t wait_ms = MSG_NO_LIMIT, now_ms;
-	int r;
-
-	if (a->conn.fd == -1 &&
-	    (r = handle_connect(a, deadline_boot_ms)) != 0)
-		return r;
-	if (deadline_boot_ms != CONN_FOREVER) {
-		now_ms = conn_now_ms();
-		wait_ms = now_ms < deadline_boot_ms
-		    ? deadline_boot_ms - now_ms : 1;
-	}
-	if ((r = call_send(call, &a->conn, wait_ms, &a->last_id)) != 0)
-		return r;
-	*ret_sent = true;
-	deadline_boot_ms = conn_deadline(deadline_boot_ms, HANDLE_GRACE_MS);
-	return handle_pump(a, deadline_boot_ms, feed_call, call);
-}
-
 void
-handle_explain(struct qapi_agent *a, int r, const char *said)
+handle_explain(struct qapi_agent *a, int r, const char *said,
+    uint64_t timeout_ms)
 {
 	char buf[UNITS_DURATION_LEN];
 
@@ -248,7 +223,7 @@ handle_explain(struct qapi_agent *a, int r, const char *said)
 		(void)snprintf(a->message, sizeof(a->message),
 		    "no answer within %s: allow more time, or see what "
 		    "qapi-agent status says",
-		    units_format_duration(a->timeout_ms, buf));
+		    units_format_duration(timeout_ms, buf));
 	else if (r == ERR_CLOSED)
 		(void)handle_fail(a, r, "the agent closed the connection: it "
 		    "may be restarting, try again");
@@ -268,36 +243,49 @@ handle_explain(struct qapi_agent *a, int r, const char *said)
 		(void)handle_fail(a, r, err_text(r));
 }
 
-int
-handle_call(struct qapi_agent *a, struct call *call)
+void
+handle_close(struct qapi_agent *a)
 {
-	uint64_t wait_ms = a->timeout_ms == 0 ? CONN_FOREVER : a->timeout_ms;
-	uint64_t deadline_boot_ms = conn_deadline(conn_now_ms(), wait_ms);
-	bool sent = false, reused, retried = false;
-	int r;
-
-	a->message[0] = '\0';
-	if (call_is_complete(call))
-		return 0;
-	for (;;) {
-		reused = a->conn.fd != -1;
-		r = attempt(a, call, deadline_boot_ms, &sent);
-		/* A restarted agent: but what it says at once, it means. */
-		if (r != ERR_CLOSED || retried ||
-		    (call->conn_error != 0 && !reused))
-			break;
-		conn_close(&a->conn);
-		retried = true;
-		sent = false;
-	}
-	if (r == 0)
-		return 0;
+	/* closing takes it out of the set that is watched, too */
 	conn_close(&a->conn);
-	if (r == ERR_CLOSED && call->conn_error != 0)
-		r = call->conn_error;
-	handle_explain(a, r, call->message);
-	if (!sent || call->sent == NULL || r == ERR_NOMEM)
-		return r;
-	call_fail_rest(call, r, a->message);
-	return 0;
+	a->polled = 0;
+}
+
+int
+handle_fd(struct qapi_agent *a)
+{
+	if (a->epoll == -1) {
+		a->epoll = epoll_create1(EPOLL_CLOEXEC);
+		handle_poll(a);
+	}
+	return a->epoll;
+}
+
+void
+handle_poll(struct qapi_agent *a)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	if (a->epoll == -1 || a->conn.fd == -1)
+		return;
+	if (conn_want(&a->conn) & POLLOUT)
+		event.events |= EPOLLOUT;
+	if (event.events == a->polled)
+		return;
+	/* without memory for it the next one tries again */
+	if (epoll_ctl(a->epoll, a->polled == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD,
+	    a->conn.fd, &event) == 0)
+		a->polled = event.events;
+}
+
+void
+handle_sleep(uint64_t until_boot_ms)
+{
+	uint64_t now_ms = conn_now_ms();
+
+	if (until_boot_ms <= now_ms)
+		return;
+	until_boot_ms -= now_ms;
+	(void)poll(NULL, 0, until_boot_ms > 60000 ? 60000
+						  : (int)until_boot_ms);
 }

@@ -5,10 +5,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "b64.h"
 #include "qapi-agent.h"
 #include "text.h"
 #include "units.h"
-#include "wipe.h"
 
 void
 json_init(struct json *j, struct out *out)
@@ -167,35 +167,6 @@ json_time(struct json *j, const char *key, int64_t ms)
 		json_text(j, key, units_format_time(ms, buf));
 }
 
-static void
-base64(struct out *o, const unsigned char *p, size_t len)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				     "abcdefghijklmnopqrstuvwxyz0123456789+/";
-	char quad[4];
-	unsigned int bits;
-	size_t i, n;
-
-	for (i = 0; i < len; i += 3) {
-		n = len - i < 3 ? len - i : 3;
-		bits = (unsigned int)p[i] << 16;
-		if (n > 1)
-			bits |= (unsigned int)p[i + 1] << 8;
-		if (n > 2)
-			bits |= p[i + 2];
-		quad[0] = digits[bits >> 18];
-		quad[1] = digits[bits >> 12 & 63];
-		quad[2] = '=';
-		quad[3] = '=';
-		if (n > 1)
-			quad[2] = digits[bits >> 6 & 63];
-		if (n > 2)
-			quad[3] = digits[bits & 63];
-		out_bytes(o, quad, sizeof(quad));
-	}
-	wipe(quad, sizeof(quad));
-}
-
 void
 json_value(struct json *j, const char *key, const char *key_base64,
     const void *p, size_t len)
@@ -207,6 +178,6 @@ json_value(struct json *j, const char *key, const char *key_base64,
 	}
 	key_of(j, key_base64);
 	out_char(j->out, '"');
-	base64(j->out, p, len);
+	b64_encode(j->out, p, len);
 	out_char(j->out, '"');
 }

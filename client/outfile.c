@@ -22,6 +22,7 @@ struct outfile {
 	char *temp;		/* owned; exists unless NULL */
 	int fd;
 	bool direct;		/* no file of ours: a device or FIFO */
+	bool nameless;		/* until it is complete */
 	bool masked;		/* old_mask has to be put back */
 	sigset_t old_mask;
 };
@@ -74,8 +75,57 @@ open_temp(struct outfile *f, mode_t mode, uid_t uid, gid_t gid)
 	return fchmod(f->fd, mode);
 }
 
-int
-outfile_new(const char *path, mode_t mode, uid_t uid, gid_t gid,
+/* The same without a name so far.  -1: not here. */
+static int
+open_nameless(struct outfile *f, mode_t mode)
+{
+	f->fd = open(f->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	if (f->fd == -1)
+		return -1;
+	f->nameless = true;
+	return fchmod(f->fd, mode);
+}
+
+/* Give it the name of a temporary file: link(2) replaces nothing. */
+static int
+give_name(struct outfile *f)
+{
+	char from[32];
+	unsigned int i;
+	int r = -1, saved;
+
+	(void)snprintf(from, sizeof(from), "/proc/self/fd/%d", f->fd);
+	hold_signals(f);
+	for (i = 0; i < 100 && r == -1; i++) {
+		if (asprintf(&f->temp, "%s/.qapi-agent.%ld.%u", f->dir,
+			(long)getpid(), i) == -1) {
+			f->temp = NULL;
+			return -1;
+		}
+		r = linkat(AT_FDCWD, from, AT_FDCWD, f->temp,
+		    AT_SYMLINK_FOLLOW);
+		if (r == 0)
+			break;
+		saved = errno;
+		free(f->temp);
+		f->temp = NULL;
+		errno = saved;
+		if (errno != EEXIST)
+			break;
+	}
+	f->nameless = false;
+	return r;
+}
+
+static int
+open_device(struct outfile *f)
+{
+	f->fd = open(f->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	return f->fd == -1 ? -1 : 0;
+}
+
+static int
+begin(const char *path, bool slow, mode_t mode, uid_t uid, gid_t gid,
     struct outfile **ret)
 {
 	struct outfile *f = calloc(1, sizeof(*f));
@@ -97,10 +147,9 @@ outfile_new(const char *path, mode_t mode, uid_t uid, gid_t gid,
 	}
 	f->direct = exists && !S_ISREG(st.st_mode);
 	if (f->direct) {
-		f->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-		if (f->fd == -1)
+		if (open_device(f) == -1)
 			goto fail;
-	} else {
+	} else if (!slow || open_nameless(f, mode) == -1) {
 		hold_signals(f);
 		if (open_temp(f, mode, uid, gid) == -1)
 			goto fail;
@@ -110,6 +159,19 @@ outfile_new(const char *path, mode_t mode, uid_t uid, gid_t gid,
 fail:
 	outfile_free(&f);
 	return -1;
+}
+
+int
+outfile_new(const char *path, mode_t mode, uid_t uid, gid_t gid,
+    struct outfile **ret)
+{
+	return begin(path, false, mode, uid, gid, ret);
+}
+
+int
+outfile_new_slow(const char *path, mode_t mode, struct outfile **ret)
+{
+	return begin(path, true, mode, (uid_t)-1, (gid_t)-1, ret);
 }
 
 int
@@ -144,7 +206,7 @@ outfile_commit(struct outfile *f)
 		f->fd = -1;
 		return r;
 	}
-	if (fsync(f->fd) == -1)
+	if (fsync(f->fd) == -1 || (f->nameless && give_name(f) == -1))
 		return -1;
 	r = close(f->fd);
 	f->fd = -1;

@@ -23,6 +23,14 @@ struct outfile;
 int outfile_new(const char *path, mode_t mode, uid_t uid, gid_t gid,
     struct outfile **ret);
 
+/*
+ * The same for one that may take any time to be written, say from a pipe:
+ * signals are not held back before outfile_commit().  Where the file system can
+ * (O_TMPFILE), the file has no name until then, and is gone if the program is
+ * killed; where it cannot, this is as outfile_new().
+ */
+int outfile_new_slow(const char *path, mode_t mode, struct outfile **ret);
+
 /* Returns 0 or -1 with errno set. */
 int outfile_write(struct outfile *f, const void *p, size_t len);
 

@@ -1,10 +1,12 @@
 /*
- * libqapi-agent: read secrets and public keys from the local qapi-agent.
+ * libqapi-agent: read secrets and public keys from the local qapi-agent, and
+ * use the keys and the whole service through it.
  *
  * A handle is one connection to the agent.  It is made when it is first
  * needed and made anew if the agent was restarted; a request that met a
- * closed connection is sent once more (all of them can be repeated without
- * harm).  Calls block, for at most the timeout of the handle.
+ * closed connection is sent once more, unless it might then be done twice
+ * (qapi_agent_call()).  Calls block, for at most the timeout of the handle;
+ * for event loops there are requests, which do not.
  *
  * A handle and what was made with it may be used from any thread, but from
  * one at a time; different handles are independent.  A handle must not be
@@ -53,7 +55,7 @@ enum qapi_agent_error {
 	QAPI_AGENT_ERR_INTERNAL = -15,	/* a fault of the agent */
 
 	QAPI_AGENT_ERR_NOMEM = -100,	/* out of memory here */
-	QAPI_AGENT_ERR_CLOSED = -102,	/* the agent hung up, twice */
+	QAPI_AGENT_ERR_CLOSED = -102,	/* the agent hung up */
 	QAPI_AGENT_ERR_UNREACHABLE = -103, /* no agent at the socket */
 };
 
@@ -102,6 +104,12 @@ enum qapi_agent_limit {
 	QAPI_AGENT_LIMIT_EXPIRES = 2,
 };
 
+/* Who has verified a signature. */
+enum qapi_agent_by {
+	QAPI_AGENT_BY_AGENT = 1,	/* with the public key that it holds */
+	QAPI_AGENT_BY_SERVICE = 2,
+};
+
 struct qapi_agent;		/* a handle */
 struct qapi_agent_terms;	/* what a caller accepts */
 struct qapi_agent_item;		/* one value, or what is known of it */
@@ -110,6 +118,9 @@ struct qapi_agent_stats;	/* figures of the agent */
 struct qapi_agent_watch;	/* a subscription to what happens to values */
 struct qapi_agent_explanation;	/* who may read it, and where it stands */
 struct qapi_agent_drill;	/* an outage that is only played */
+struct qapi_agent_reply;	/* an answer of the service */
+struct qapi_agent_stream;	/* bytes on their way into an envelope, or out */
+struct qapi_agent_request;	/* what is under way, or done, without blocking */
 
 /* --- handle -------------------------------------------------------------- */
 
@@ -290,6 +301,271 @@ int qapi_agent_metrics(struct qapi_agent *agent, bool names, char **ret_text,
     size_t *ret_len);
 void qapi_agent_text_free(char **text);
 
+/* --- the service and its keys --------------------------------------------- */
+
+/*
+ * Ask the service anything; the agent adds its API key.  method: as "POST".
+ * target: the path below /api/v1, and what follows a "?"; "{id}" in the path
+ * stands for the id of ref, a reference to a secret or key, which may be NULL.
+ * terms, NULL or not, are for what the agent's cache can answer.  body: NULL
+ * for none; content_type: that of the body, NULL for application/json.
+ * ret: the answer, whatever its status; free with qapi_agent_reply_free(),
+ * which wipes it.
+ *
+ * A GET or HEAD is sent once more if the connection to the agent breaks.
+ * Anything else is not if it might have been seen: then this returns CLOSED
+ * and nobody knows whether the service did it.
+ * Returns 0 or any QAPI_AGENT_ERR_*.  Blocks for at most the timeout.
+ */
+int qapi_agent_call(struct qapi_agent *agent, const char *method,
+    const char *target, const char *ref, const struct qapi_agent_terms *terms,
+    const char *content_type, const void *body, size_t body_len,
+    struct qapi_agent_reply **ret);
+
+void qapi_agent_reply_free(struct qapi_agent_reply **reply);
+
+/* What is returned by pointer lives as long as the reply. */
+
+/* Of HTTP, as 200. */
+unsigned int qapi_agent_reply_status(const struct qapi_agent_reply *reply);
+
+/* NULL if the service gave none. */
+const char *qapi_agent_reply_content_type(
+    const struct qapi_agent_reply *reply);
+
+/*
+ * The bytes, as they came.  One more NUL, which *ret_len (may be NULL) does
+ * not count, follows them.  Never NULL.
+ */
+const void *qapi_agent_reply_body(const struct qapi_agent_reply *reply,
+    size_t *ret_len);
+
+/* QAPI_AGENT_FRESHNESS_NONE: not from the cache.  Else its age, too. */
+enum qapi_agent_freshness qapi_agent_reply_freshness(
+    const struct qapi_agent_reply *reply);
+uint64_t qapi_agent_reply_age_ms(const struct qapi_agent_reply *reply);
+
+/* How long the service wants to be left alone; 0 if it did not say. */
+uint64_t qapi_agent_reply_retry_after_ms(const struct qapi_agent_reply *reply);
+
+/*
+ * Encrypt with a key of the service, by the service.  key: name or id, NULL
+ * for the tenant's default key; algorithm: NULL for the usual one.  aad: bytes
+ * of UTF-8 text that have to be given again to decrypt, at most 32 KiB; NULL
+ * and 0: none.  data: at most 1 MiB, and the service may take less: what can
+ * be larger goes by qapi_agent_seal().
+ * ret: its value is the payload, a text; free with qapi_agent_item_free().
+ * Returns 0 or any QAPI_AGENT_ERR_*.  Blocks for at most the timeout.
+ */
+int qapi_agent_encrypt(struct qapi_agent *agent, const char *key,
+    const char *algorithm, const void *aad, size_t aad_len, const void *data,
+    size_t data_len, struct qapi_agent_item **ret);
+
+/* The reverse.  payload: as encrypting gave it; key: NULL for what it says. */
+int qapi_agent_decrypt(struct qapi_agent *agent, const char *key,
+    const void *aad, size_t aad_len, const void *payload, size_t payload_len,
+    struct qapi_agent_item **ret);
+
+/* Sign at most 1 MiB.  ret: its value is the signature, bytes. */
+int qapi_agent_sign(struct qapi_agent *agent, const char *key,
+    const char *algorithm, const void *data, size_t data_len,
+    struct qapi_agent_item **ret);
+
+/*
+ * Is this the signature of data by key?  The agent finds out by the public
+ * key that it holds, where it knows the algorithm, or has the service do it;
+ * ret_by (may be NULL) says which.  *ret_valid is set with a return of 0 only.
+ */
+int qapi_agent_verify(struct qapi_agent *agent, const char *key,
+    const void *data, size_t data_len, const void *signature,
+    size_t signature_len, bool *ret_valid, enum qapi_agent_by *ret_by);
+
+/* --- streams -------------------------------------------------------------- */
+
+/*
+ * Takes bytes that come out of a stream.  They are wiped after it has
+ * returned.  0: go on; anything else ends the stream, whose functions then
+ * return it (use a positive number to tell it from errors).
+ */
+typedef int (*qapi_agent_sink)(void *arg, const void *bytes, size_t len);
+
+/*
+ * Encrypt or decrypt any number of bytes in bounded memory: an envelope
+ * (docs/envelope.md) has a data key that is wrapped by a key of the service,
+ * and chunks that the agent seals with it.  key and aad as of
+ * qapi_agent_encrypt().  The stream has a connection of its own, with the
+ * socket, program and timeout that agent has now; agent is not needed any more.
+ * ret: free with qapi_agent_stream_free(), at any time.
+ * qapi_agent_seal() hands the beginning of the envelope to sink.
+ * Returns 0 or any QAPI_AGENT_ERR_*.  Blocks for at most the timeout.
+ */
+int qapi_agent_seal(struct qapi_agent *agent, const char *key,
+    const void *aad, size_t aad_len, qapi_agent_sink sink, void *arg,
+    struct qapi_agent_stream **ret);
+
+/*
+ * Bytes that come out have been authenticated one chunk at a time: they are
+ * what was sealed, in its order, but only when qapi_agent_stream_end() has
+ * returned 0 is it certain that this is all of it.  Do not act on them before;
+ * if it fails, throw them away.
+ */
+int qapi_agent_open(struct qapi_agent *agent, const void *aad, size_t aad_len,
+    qapi_agent_sink sink, void *arg, struct qapi_agent_stream **ret);
+
+/*
+ * Put in more bytes, any number.  What comes out is handed to the sink from
+ * within these two, in order.  Several chunks are under way at a time, so the
+ * sink is behind by up to a MiB.  Blocks, as long as the agent answers: the
+ * timeout is that of each answer.
+ * Returns 0, what sink returned, or any QAPI_AGENT_ERR_*, after which all
+ * that follows fails the same way; BAD_REQUEST for what is no envelope.
+ */
+int qapi_agent_stream_write(struct qapi_agent_stream *stream,
+    const void *bytes, size_t len);
+
+/* That was all of it.  Waits for what is to come out.  Returns as above. */
+int qapi_agent_stream_end(struct qapi_agent_stream *stream);
+
+/* As qapi_agent_message(), for the last call with this stream. */
+const char *qapi_agent_stream_message(const struct qapi_agent_stream *stream);
+
+void qapi_agent_stream_free(struct qapi_agent_stream **stream);
+
+/* Is this the beginning of an envelope?  8 bytes are enough to tell. */
+bool qapi_agent_is_envelope(const void *bytes, size_t len);
+
+/* --- requests: without blocking ------------------------------------------- */
+
+/*
+ * Any number of requests can be under way on one handle.  Start them; watch
+ * the one descriptor of the handle for reading, for as long as
+ * qapi_agent_want() says, with poll(2) or any event loop; call
+ * qapi_agent_step() when it is readable or the time is over, and ask
+ * qapi_agent_want() again after that and after each start.  None of the
+ * functions of this section blocks, not to connect either.  Blocking calls
+ * with the same handle move the requests on, too, but call no callback.
+ *
+ * A request has the timeout of the handle of the moment when it was started.
+ * Errors, deadlines and connections that break are as with the blocking call
+ * of that name.
+ */
+
+/*
+ * A request is done.  Called by qapi_agent_step() alone, once.  It may start
+ * and free any request, this one too; it must not free the handle, nor call
+ * qapi_agent_step() or a function that blocks with it.
+ */
+typedef void (*qapi_agent_done)(struct qapi_agent_request *request, void *arg);
+
+/*
+ * A descriptor to watch for reading, the same for the whole life of the
+ * handle, whatever becomes of the connection.  Owned by the handle: do not
+ * read from it.  -1 with errno if none can be made.
+ */
+int qapi_agent_fd(struct qapi_agent *agent);
+
+/*
+ * What to watch it for: POLLIN, or 0 while there is nothing to wait for.
+ * *ret_timeout_ms: as poll(2) takes it: step after so many milliseconds in any
+ * case, 0: now, -1: no need to.
+ */
+short qapi_agent_want(struct qapi_agent *agent, int *ret_timeout_ms);
+
+/*
+ * Do all that can be done now, and call the callbacks of what is done.
+ * Returns how many requests are under way still.
+ */
+size_t qapi_agent_step(struct qapi_agent *agent);
+
+/*
+ * The next request that is done and has no callback, in the order in which
+ * they were done; NULL: none.  Each is given once.
+ */
+struct qapi_agent_request *qapi_agent_next_done(struct qapi_agent *agent);
+
+/*
+ * Start a request: arguments as of the blocking function of that name; all are
+ * copied.  done: NULL, or called with arg when it is done.  ret: the request;
+ * the caller's, free with qapi_agent_request_free().
+ * Returns 0, NOMEM, or BAD_REQUEST or TOO_LARGE for wrong arguments, with
+ * qapi_agent_message(); all other errors are those of the request.
+ */
+int qapi_agent_start_get(struct qapi_agent *agent, const char *const *refs,
+    size_t count, const struct qapi_agent_terms *terms, qapi_agent_done done,
+    void *arg, struct qapi_agent_request **ret);
+int qapi_agent_start_list(struct qapi_agent *agent, enum qapi_agent_kind kind,
+    const struct qapi_agent_terms *terms, qapi_agent_done done, void *arg,
+    struct qapi_agent_request **ret);
+int qapi_agent_start_refresh(struct qapi_agent *agent,
+    const char *const *refs, size_t count, qapi_agent_done done, void *arg,
+    struct qapi_agent_request **ret);
+int qapi_agent_start_invalidate(struct qapi_agent *agent,
+    const char *const *refs, size_t count, qapi_agent_done done, void *arg,
+    struct qapi_agent_request **ret);
+int qapi_agent_start_reject(struct qapi_agent *agent, const char *ref,
+    const struct qapi_agent_item *refused, qapi_agent_done done, void *arg,
+    struct qapi_agent_request **ret);
+int qapi_agent_start_ping(struct qapi_agent *agent, qapi_agent_done done,
+    void *arg, struct qapi_agent_request **ret);
+int qapi_agent_start_status(struct qapi_agent *agent, qapi_agent_done done,
+    void *arg, struct qapi_agent_request **ret);
+int qapi_agent_start_call(struct qapi_agent *agent, const char *method,
+    const char *target, const char *ref, const struct qapi_agent_terms *terms,
+    const char *content_type, const void *body, size_t body_len,
+    qapi_agent_done done, void *arg, struct qapi_agent_request **ret);
+int qapi_agent_start_encrypt(struct qapi_agent *agent, const char *key,
+    const char *algorithm, const void *aad, size_t aad_len, const void *data,
+    size_t data_len, qapi_agent_done done, void *arg,
+    struct qapi_agent_request **ret);
+int qapi_agent_start_decrypt(struct qapi_agent *agent, const char *key,
+    const void *aad, size_t aad_len, const void *payload, size_t payload_len,
+    qapi_agent_done done, void *arg, struct qapi_agent_request **ret);
+int qapi_agent_start_sign(struct qapi_agent *agent, const char *key,
+    const char *algorithm, const void *data, size_t data_len,
+    qapi_agent_done done, void *arg, struct qapi_agent_request **ret);
+int qapi_agent_start_verify(struct qapi_agent *agent, const char *key,
+    const void *data, size_t data_len, const void *signature,
+    size_t signature_len, qapi_agent_done done, void *arg,
+    struct qapi_agent_request **ret);
+
+/*
+ * Free it.  One that is under way is cancelled: its callback is not called,
+ * and what is answered is dropped.  That does not undo what the service may
+ * have done by then.
+ */
+void qapi_agent_request_free(struct qapi_agent_request **request);
+
+bool qapi_agent_request_is_done(const struct qapi_agent_request *request);
+
+/*
+ * What the blocking function would have returned, and the message; 0 and ""
+ * while it is under way.  Lives as long as the request.
+ */
+int qapi_agent_request_error(const struct qapi_agent_request *request);
+const char *qapi_agent_request_message(
+    const struct qapi_agent_request *request);
+
+/*
+ * What it brought, once it is done without an error: each is the caller's
+ * from then on, and NULL the next time, or if there is no such thing.
+ * items: get, list, refresh, invalidate.  item: the only one of those with one
+ * reference (an error of it then is that of the request), reject, encrypt,
+ * decrypt, sign.  reply: call.  stats: status.
+ */
+struct qapi_agent_items *qapi_agent_request_take_items(
+    struct qapi_agent_request *request);
+struct qapi_agent_item *qapi_agent_request_take_item(
+    struct qapi_agent_request *request);
+struct qapi_agent_reply *qapi_agent_request_take_reply(
+    struct qapi_agent_request *request);
+struct qapi_agent_stats *qapi_agent_request_take_stats(
+    struct qapi_agent_request *request);
+
+/* Of verify: is it valid, and who says so? */
+bool qapi_agent_request_valid(const struct qapi_agent_request *request);
+enum qapi_agent_by qapi_agent_request_by(
+    const struct qapi_agent_request *request);
+
 /* --- watch --------------------------------------------------------------- */
 
 /*
@@ -333,6 +609,22 @@ void qapi_agent_watch_free(struct qapi_agent_watch **watch);
  */
 int qapi_agent_watch_next(struct qapi_agent_watch *watch, uint64_t timeout_ms,
     size_t *ret_index, enum qapi_agent_reason *ret_reason);
+
+/*
+ * The same for an event loop.  start does not wait for anything: what the
+ * agent answers to each reference is told by qapi_agent_watch_items() as it
+ * comes, and it is tried for ever.  Returns 0, NOMEM, or BAD_REQUEST.
+ * fd, want and step: as those of a handle.  take: as qapi_agent_watch_next(),
+ * without waiting: TIMEOUT if there is nothing to tell.
+ */
+int qapi_agent_watch_start(struct qapi_agent *agent, const char *const *refs,
+    const void *const *positions, size_t count, struct qapi_agent_watch **ret);
+int qapi_agent_watch_fd(struct qapi_agent_watch *watch);
+short qapi_agent_watch_want(struct qapi_agent_watch *watch,
+    int *ret_timeout_ms);
+void qapi_agent_watch_step(struct qapi_agent_watch *watch);
+int qapi_agent_watch_take(struct qapi_agent_watch *watch, size_t *ret_index,
+    enum qapi_agent_reason *ret_reason);
 
 /*
  * The references, in their order.  qapi_agent_item_position(): the state that

@@ -2,7 +2,8 @@
  * qapi_agent_watch(): a subscription that outlives the agent's restarts.
  *
  * Everything but the waiting is a state machine of frames and times (ask(),
- * on_frame(), lost()), so that an event loop can drive it, too.
+ * on_frame(), lost()), which turn() drives for who blocks and turn_now() for
+ * an event loop.
  */
 #include "config.h"
 
@@ -13,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api.h"
 #include "err.h"
 #include "handle.h"
 #include "items.h"
@@ -130,7 +132,7 @@ lost(struct qapi_agent_watch *w)
 {
 	size_t i;
 
-	conn_close(&w->agent->conn);
+	handle_close(w->agent);
 	for (i = 0; i < w->items->count; i++) {
 		if (w->v[i].state != WATCHED_ENDED)
 			w->v[i].state = WATCHED_IDLE;
@@ -400,13 +402,17 @@ earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static void
-sleep_until(uint64_t boot_ms)
+/* The connection did not do what it should: say so, and begin anew. */
+static int
+broken(struct qapi_agent_watch *w, int r)
 {
-	uint64_t now_ms = conn_now_ms();
+	struct qapi_agent *a = w->agent;
 
-	if (boot_ms > now_ms)
-		(void)poll(NULL, 0, (int)earlier(boot_ms - now_ms, 60000));
+	if (r == ERR_CLOSED && w->whole_error != 0)
+		r = w->whole_error;
+	handle_explain(a, r, w->said, a->timeout_ms);
+	lost(w);
+	return r == ERR_NOMEM ? r : 0;
 }
 
 /*
@@ -428,7 +434,7 @@ turn(struct qapi_agent_watch *w, uint64_t deadline_boot_ms)
 	} else if (a->conn.fd == -1) {
 		if (now_ms >= deadline_boot_ms)
 			return ERR_TIMEOUT;
-		sleep_until(earlier(deadline_boot_ms, w->retry_boot_ms));
+		handle_sleep(earlier(deadline_boot_ms, w->retry_boot_ms));
 		return 0;
 	}
 	if (r == 0)
@@ -438,16 +444,35 @@ turn(struct qapi_agent_watch *w, uint64_t deadline_boot_ms)
 		return 0;
 	if (r == ERR_TIMEOUT && a->conn.fd != -1)
 		return conn_now_ms() >= deadline_boot_ms ? ERR_TIMEOUT : 0;
-	if (r == ERR_CLOSED && w->whole_error != 0)
-		r = w->whole_error;
-	handle_explain(a, r, w->said);
-	lost(w);
-	return r == ERR_NOMEM ? r : 0;
+	return broken(w, r);
+}
+
+/* The same without waiting. */
+static void
+turn_now(struct qapi_agent_watch *w)
+{
+	struct qapi_agent *a = w->agent;
+	int r = 0;
+
+	w->whole_error = 0;
+	w->said[0] = '\0';
+	if (conn_now_ms() >= w->retry_boot_ms)
+		r = ask(w, 0);
+	else if (a->conn.fd == -1)
+		return;
+	if (r == 0 && (r = conn_step(&a->conn, POLLIN)) == 0) {
+		while ((r = handle_feed_all(a, on_frame, w)) == 0)
+			continue;
+		if (r == ERR_AGAIN)
+			return;
+	}
+	if (r != 0)
+		(void)broken(w, r);
 }
 
 /* Nothing is watched any more: why. */
 static int
-all_ended(struct qapi_agent_watch *w)
+all_ended(const struct qapi_agent_watch *w)
 {
 	const struct qapi_agent_item *item = &w->items->v[0];
 
@@ -550,20 +575,22 @@ begin(struct qapi_agent_watch *w)
 	if (r == ERR_CLOSED && w->whole_error != 0)
 		r = w->whole_error;
 	if (r != 0)
-		handle_explain(w->agent, r, w->said);
+		handle_explain(w->agent, r, w->said,
+		    w->agent->timeout_ms);
 	return r;
 }
 
-int
-qapi_agent_watch(struct qapi_agent *agent, const char *const *refs,
-    const void *const *positions, size_t count, struct qapi_agent_watch **ret)
+/* r: the error if it cannot be made, with the message of agent. */
+static struct qapi_agent_watch *
+watch_new(struct qapi_agent *agent, const char *const *refs,
+    const void *const *positions, size_t count, int *ret_r)
 {
 	struct qapi_agent_watch *w = NULL;
 	int r = ERR_BAD_REQUEST;
 
 	agent->message[0] = '\0';
 	if (count == 0 || refs == NULL)
-		return handle_fail(agent, r, err_text(r));
+		goto out;
 	r = ERR_NOMEM;
 	w = calloc(1, sizeof(*w));
 	if (w == NULL)
@@ -574,25 +601,93 @@ qapi_agent_watch(struct qapi_agent *agent, const char *const *refs,
 	w->items = items_new(count);
 	w->v = calloc(count, sizeof(*w->v));
 	w->queue = reallocarray(NULL, count, REASONS * sizeof(*w->queue));
-	if (w->agent == NULL || w->items == NULL || w->v == NULL ||
-	    w->queue == NULL)
-		goto out;
-	if ((r = take_refs(w, refs, positions)) != 0)
-		goto out;
+	if (w->agent != NULL && w->items != NULL && w->v != NULL &&
+	    w->queue != NULL)
+		r = take_refs(w, refs, positions);
+out:
+	*ret_r = r;
+	if (r == 0)
+		return w;
+	(void)handle_fail(agent, r, err_text(r));
+	qapi_agent_watch_free(&w);
+	return NULL;
+}
+
+int
+qapi_agent_watch(struct qapi_agent *agent, const char *const *refs,
+    const void *const *positions, size_t count, struct qapi_agent_watch **ret)
+{
+	struct qapi_agent_watch *w;
+	int r;
+
+	w = watch_new(agent, refs, positions, count, &r);
+	if (w == NULL)
+		return r;
 	r = begin(w);
 	memcpy(agent->used, w->agent->used, sizeof(agent->used));
 	if (r != 0) {
 		(void)handle_fail(agent, r, w->agent->message);
-		goto out;
+		qapi_agent_watch_free(&w);
+		return r;
 	}
 	w->first = false;
 	*ret = w;
-	w = NULL;
-out:
-	if (r != 0 && agent->message[0] == '\0')
-		(void)handle_fail(agent, r, err_text(r));
-	qapi_agent_watch_free(&w);
-	return r;
+	return 0;
+}
+
+int
+qapi_agent_watch_start(struct qapi_agent *agent, const char *const *refs,
+    const void *const *positions, size_t count, struct qapi_agent_watch **ret)
+{
+	struct qapi_agent_watch *w;
+	int r;
+
+	w = watch_new(agent, refs, positions, count, &r);
+	if (w == NULL)
+		return r;
+	w->first = false;
+	if (count_in(w, WATCHED_IDLE) > 0)
+		w->retry_boot_ms = 0;
+	*ret = w;
+	return 0;
+}
+
+int
+qapi_agent_watch_fd(struct qapi_agent_watch *watch)
+{
+	return handle_fd(watch->agent);
+}
+
+short
+qapi_agent_watch_want(struct qapi_agent_watch *watch, int *ret_timeout_ms)
+{
+	handle_poll(watch->agent);
+	*ret_timeout_ms = request_poll_ms(watch->retry_boot_ms);
+	return watch->agent->conn.fd != -1 ? POLLIN : 0;
+}
+
+void
+qapi_agent_watch_step(struct qapi_agent_watch *watch)
+{
+	turn_now(watch);
+	handle_poll(watch->agent);
+}
+
+int
+qapi_agent_watch_take(struct qapi_agent_watch *watch, size_t *ret_index,
+    enum qapi_agent_reason *ret_reason)
+{
+	struct queued event;
+
+	if (watch->queued == 0 &&
+	    count_in(watch, WATCHED_ENDED) == watch->items->count)
+		return all_ended(watch);
+	if (watch->queued == 0)
+		return ERR_TIMEOUT;
+	dequeue(watch, &event);
+	*ret_index = event.index;
+	*ret_reason = event.reason;
+	return 0;
 }
 
 void

@@ -5,7 +5,8 @@ set -u
 build=$(cd "${top_builddir:-..}" && pwd)
 examples=$(cd "${top_srcdir:-..}/client/examples" && pwd)
 for p in agent/qapi-agentd client/qapi-agent tests/sandbox/qapi-sandbox \
-    client/examples/get client/examples/login; do
+    client/examples/event client/examples/get client/examples/login \
+    client/examples/poll; do
 	test -x "$build/$p" || { echo "$p is not built"; exit 77; }
 done
 failed=0
@@ -92,6 +93,14 @@ none=qapi://secrets/none
 expect 0 'first' "$build/client/examples/get" $ref
 fails_with "get: $none: not-found: " "$build/client/examples/get" $none
 expect 0 'logged in' "$build/client/examples/login" $ref first
+# With event loops; those of libraries that are not here are not built.
+for loop in event glib poll uv; do
+	program=$build/client/examples/$loop
+	[ -x "$program" ] || { echo "$loop is not built"; continue; }
+	expect 0 "$ref: 5 bytes
+$ref: 5 bytes" "$program" $ref $ref
+	fails_with "$loop: .*not-found: " "$program" $none $ref
+done
 expect 0 'the password has 5 characters
 5' "$examples/shell.sh" db/prod/password
 fails_with 'there is no such secret' "$examples/shell.sh" none

@@ -1,6 +1,7 @@
 #include "application.h"
 
 #include "apply.h"
+#include "asset.h"
 #include "json_util.h"
 #include "tenant.h"
 #include "thing.h"
@@ -32,7 +33,7 @@ const struct store_kind application_kind = {
     .n_fields = APPLICATION_FIELDS,
     .created_at = APPLICATION_CREATED_AT,
     .is_active = STORE_NONE,
-    .free_item = thing_free_item,
+    .free_item = asset_free_item,
 };
 
 #define BOTH (RULE_CREATE | RULE_PATCH)

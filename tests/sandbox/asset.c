@@ -76,9 +76,6 @@ check_one(const struct rule *r, const json_t *v, struct asset_problem *p)
 		problem = (r->flags & RULE_REQUIRED) ? "is required" : NULL;
 	else
 		problem = rule_problem(r, v, true);
-	if (problem == NULL && json_is_string(v) &&
-	    strlen(json_string_value(v)) != json_string_length(v))
-		problem = "holds NUL";
 	return problem == NULL || asset_fail(p, 400, r->name, problem);
 }
 

@@ -1,7 +1,7 @@
 /*
- * Assets, things of a plain kind: fields in a store (store.h), and one pointer of the
- * kind's own for what no answer shows, such as a private key. With what their
- * requests have in common: checking a body, listing, and the controls.
+ * Assets, things of a plain kind: fields in a store (store.h), and one pointer
+ * of the kind's own for what no answer shows, such as a private key. With what
+ * their requests have in common: checking a body, listing, and the controls.
  */
 #ifndef SANDBOX_ASSET_H
 #define SANDBOX_ASSET_H
@@ -51,8 +51,8 @@ bool asset_fail(
     struct asset_problem *p, int status, const char *field, const char *text);
 
 /*
- * Check the members of obj that the rules with RULE_CREATE name. Text must not
- * hold NUL. false: *ret_problem is set.
+ * Check the members of obj that the rules with RULE_CREATE name.
+ * false: *ret_problem is set.
  */
 bool asset_check(const struct rule *rules, const json_t *obj,
     struct asset_problem *ret_problem);

@@ -1,6 +1,7 @@
 #include "enduser.h"
 
 #include "apply.h"
+#include "asset.h"
 #include "ids.h"
 #include "json_util.h"
 #include "mem.h"
@@ -44,7 +45,7 @@ const struct store_kind enduser_kind = {
     .n_fields = ENDUSER_FIELDS,
     .created_at = ENDUSER_CREATED_AT,
     .is_active = STORE_NONE,
-    .free_item = thing_free_item,
+    .free_item = asset_free_item,
 };
 
 #define BOTH (RULE_CREATE | RULE_PATCH)

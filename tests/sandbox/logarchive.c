@@ -29,16 +29,13 @@ day_of(int64_t us, char ret_day[11])
 bool
 logarchive_is_day(const char *s)
 {
-	char text[32], back[11];
+	char text[32];
 	int64_t us;
 
 	if (strlen(s) != 10)
 		return false;
 	(void)snprintf(text, sizeof(text), "%sT00:00:00Z", s);
-	if (!timefmt_parse(text, &us))
-		return false;
-	day_of(us, back);
-	return strcmp(s, back) == 0;
+	return timefmt_parse(text, &us);
 }
 
 /* --- gzip, RFC 1952, without compression --- */

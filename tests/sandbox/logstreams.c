@@ -231,6 +231,23 @@ write_event(struct store *st, struct asset *t, const json_t *event)
 }
 
 void
+logstreams_measure(
+    const struct tenant *t, int64_t *ret_items, int64_t *ret_bytes)
+{
+	const struct store *st = t->log_streams;
+
+	*ret_items = *ret_bytes = 0;
+	for (size_t i = 0; i < store_count(st); i++) {
+		const struct logarchive *a =
+		    ((const struct asset *)store_at(st, i))->own;
+
+		*ret_items += (int64_t)a->n;
+		for (size_t j = 0; j < a->n; j++)
+			*ret_bytes += (int64_t)a->day[j].gzip.len;
+	}
+}
+
+void
 logstreams_event(
     struct tenant *t, json_t *(*make)(const void *arg), const void *arg)
 {

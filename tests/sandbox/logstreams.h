@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct apply_problem;
 struct store_kind;
@@ -20,6 +21,10 @@ extern const struct store_kind logstreams_kind;
  */
 void logstreams_event(
     struct tenant *t, json_t *(*make)(const void *arg), const void *arg);
+
+/* How many days of archives there are, and their size. */
+void logstreams_measure(
+    const struct tenant *t, int64_t *ret_items, int64_t *ret_bytes);
 
 /*
  * One stream of a seed, with {"files": {"YYYY-MM-DD": [events]}} for what its

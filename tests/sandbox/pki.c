@@ -160,6 +160,23 @@ pki_free(struct pki *p)
 }
 
 static void
+measure(const struct store *st, size_t pem, int64_t *items, int64_t *bytes)
+{
+	*items += (int64_t)store_count(st);
+	for (size_t i = 0; i < store_count(st); i++)
+		*bytes += (int64_t)json_string_length(
+		    store_at(st, i)->field[pem]);
+}
+
+void
+pki_measure(const struct pki *p, int64_t *ret_items, int64_t *ret_bytes)
+{
+	*ret_items = *ret_bytes = 0;
+	measure(p->cas, CA_CERTIFICATE_PEM, ret_items, ret_bytes);
+	measure(p->certs, CERT_CERTIFICATE_PEM, ret_items, ret_bytes);
+}
+
+static void
 free_ca_own(void *own)
 {
 	struct ca_own *o = own;

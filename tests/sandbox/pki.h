@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct apply_problem;
 struct pki;
@@ -13,6 +14,9 @@ struct tenant;
 
 struct pki *pki_new(void);
 void pki_free(struct pki *p);
+
+/* How many certificates there are, the authorities' own too, and their size. */
+void pki_measure(const struct pki *p, int64_t *ret_items, int64_t *ret_bytes);
 
 /*
  * One of a seed's cas or certificates: the request that makes it, with an id

@@ -1,6 +1,7 @@
 #include "role.h"
 
 #include "application.h"
+#include "asset.h"
 #include "enduser.h"
 #include "tenant.h"
 #include "thing.h"
@@ -23,7 +24,7 @@ const struct store_kind role_kind = {
     .n_fields = ROLE_FIELDS,
     .created_at = ROLE_CREATED_AT,
     .is_active = STORE_NONE,
-    .free_item = thing_free_item,
+    .free_item = asset_free_item,
 };
 
 #define BOTH (RULE_CREATE | RULE_PATCH)

@@ -4,6 +4,7 @@
  */
 #include "share.h"
 
+#include "asset.h"
 #include "call.h"
 #include "json_util.h"
 #include "mem.h"
@@ -51,7 +52,7 @@ const struct store_kind share_kind = {
     .n_fields = SHARE_FIELDS,
     .created_at = SHARE_CREATED_AT,
     .is_active = STORE_NONE,
-    .free_item = thing_free_item,
+    .free_item = asset_free_item,
 };
 
 /* A new JSON string. */
@@ -162,7 +163,7 @@ set_all(struct call *c, struct item *it, const char *token, int64_t hours,
     json_t *max)
 {
 	json_t *password = json_util_get(c->json, "password");
-	int64_t now = timefmt_now_us();
+	int64_t us = 0;
 
 	json_decref(it->field[SHARE_TOKEN_HASH]);
 	it->field[SHARE_TOKEN_HASH] = hash_token(token);
@@ -170,8 +171,9 @@ set_all(struct call *c, struct item *it, const char *token, int64_t hours,
 	    json_incref(json_util_get(c->json, "secretId"));
 	json_decref(it->field[SHARE_CREATED_AT]);
 	it->field[SHARE_CREATED_AT] = next_stamp(c->tenant->shares);
+	(void)timefmt_parse(item_text(it, SHARE_CREATED_AT), &us);
 	it->field[SHARE_EXPIRES_AT] =
-	    timefmt_json(now - now % 1000000 + hours * SHARE_HOUR_US);
+	    timefmt_json(us - us % 1000000 + hours * SHARE_HOUR_US);
 	it->field[SHARE_MAX_ACCESS_COUNT] = json_incref(max);
 	it->field[SHARE_ACCESS_COUNT] = json_integer(0);
 	it->field[SHARE_CREATED_BY] = call_actor(c);

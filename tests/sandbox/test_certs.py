@@ -84,6 +84,7 @@ class SshShapes(Certs):
         for field, bad in (("caId", None), ("publicKey", "ssh-ed25519 AAAA"),
                            ("publicKey", "ssh-dss " + self.KEY[12:]),
                            ("publicKey", self.KEY[:-4]),
+                           ("publicKey", self.KEY + "AAAA"),
                            ("publicKey", "ssh-rsa " + self.KEY[12:]),
                            ("publicKey", ""), ("publicKey", "one-word"),
                            ("type", "both"), ("type", None),

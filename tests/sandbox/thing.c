@@ -1,8 +1,8 @@
 #include "thing.h"
 
 #include "apply.h"
+#include "asset.h"
 #include "call.h"
-#include "ids.h"
 #include "json_util.h"
 #include "mem.h"
 #include "timefmt.h"
@@ -11,29 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct thing {
-	struct item item; /* must be first: it is what others hold */
-	json_t *field[];
-};
-
 struct item *
 thing_new(const struct store_kind *kind, json_t *id, json_t *name)
 {
-	struct thing *t =
-	    mem_zero(sizeof(*t) + kind->n_fields * sizeof(*t->field));
+	struct asset *a = asset_new(kind, id);
 
-	t->item.field = t->field;
-	t->field[STORE_ID] = id == NULL ? ids_uuid() : json_incref(id);
-	t->field[STORE_NAME] =
-	    json_incref(name == NULL ? t->field[STORE_ID] : name);
-	t->field[kind->created_at] = timefmt_stamp(NULL);
-	return &t->item;
-}
-
-void
-thing_free_item(struct item *it)
-{
-	free(it);
+	asset_set(a, STORE_NAME,
+	    json_incref(name == NULL ? a->field[STORE_ID] : name));
+	asset_set(a, kind->created_at, timefmt_stamp(NULL));
+	return &a->item;
 }
 
 bool

@@ -1,6 +1,6 @@
 /*
- * Things that are nothing but an item with its fields: applications,
- * end-users, roles, share links. What requests on them have in common.
+ * Applications, end-users, roles, share links: assets (asset.h) with nothing
+ * of their own. What requests on them have in common.
  */
 #ifndef SANDBOX_THING_H
 #define SANDBOX_THING_H
@@ -20,9 +20,6 @@ struct call;
  */
 struct item *thing_new(
     const struct store_kind *kind, json_t *id, json_t *name);
-
-/* For store_kind: the item, its fields aside. */
-void thing_free_item(struct item *it);
 
 /*
  * Check the call's body by the rules, as rules_check() does. false: answered.

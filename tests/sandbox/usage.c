@@ -8,7 +8,9 @@
 #include "json_util.h"
 #include "key.h"
 #include "keymat.h"
+#include "logstreams.h"
 #include "mem.h"
+#include "pki.h"
 #include "secret.h"
 #include "store.h"
 #include "tenant.h"
@@ -74,15 +76,33 @@ measure_keys(const struct tenant *t)
 	return a;
 }
 
+static struct amount
+measure_certificates(const struct tenant *t)
+{
+	struct amount a;
+
+	pki_measure(t->pki, &a.items, &a.bytes);
+	return a;
+}
+
+static struct amount
+measure_archives(const struct tenant *t)
+{
+	struct amount a;
+
+	logstreams_measure(t, &a.items, &a.bytes);
+	return a;
+}
+
 static const struct {
 	const char *id;
 	struct amount (*measure)(const struct tenant *t); /* NULL: nothing */
 } categories[] = {
     {"secrets", measure_secrets},
     {"keys", measure_keys},
-    {"certificates", NULL},
+    {"certificates", measure_certificates},
     {"attachments", NULL},
-    {"log_archives", NULL},
+    {"log_archives", measure_archives},
 };
 
 #define N_CATEGORIES (sizeof(categories) / sizeof(*categories))

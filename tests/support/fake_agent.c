@@ -10,9 +10,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "err.h"
+#include "fake_service.h"
 #include "msg_report.h"
 #include "msg_watch.h"
 
@@ -24,6 +26,7 @@ struct fake {
 	fake_script *script;
 	void *arg;
 	atomic_uint connections;
+	atomic_uint closed;
 	char dir[32];
 	char path[64];
 };
@@ -56,6 +59,7 @@ serve(void *arg)
 		check(c.in != NULL, "malloc");
 		f->script(&c);
 		(void)close(c.fd);
+		(void)atomic_fetch_add(&f->closed, 1);
 		free(c.in);
 	}
 }
@@ -105,6 +109,20 @@ unsigned int
 fake_connections(struct fake *f)
 {
 	return atomic_load(&f->connections);
+}
+
+void
+fake_wait_closed(struct fake *f, unsigned int count)
+{
+	struct timespec pause = {0, 1000000};
+	int i;
+
+	for (i = 0; i < 60000; i++) {
+		if (atomic_load(&f->closed) >= count)
+			return;
+		(void)nanosleep(&pause, NULL);
+	}
+	check(false, "connections that end");
 }
 
 bool
@@ -523,6 +541,7 @@ serve_metrics(struct fake_conn *c, const struct frame *frame)
 void
 fake_serve_table(struct fake_conn *c)
 {
+	struct fake_stream stream = {.id = 0};
 	struct msg_done done = {.count = 7};
 	struct msg_refs refs;
 	struct frame f;
@@ -536,6 +555,8 @@ fake_serve_table(struct fake_conn *c)
 			serve_watch(c, &f);
 			return;
 		}
+		if (fake_serve_service(c, &f, &stream))
+			continue;
 		if (f.type == FRAME_REJECT)
 			serve_reject(c, &f);
 		else if (f.type == FRAME_EXPLAIN)

@@ -37,6 +37,8 @@ void fake_stop(struct fake **f);
 const char *fake_path(const struct fake *f);
 /* Connections so far. */
 unsigned int fake_connections(struct fake *f);
+/* Wait until so many of them have been closed from here; aborts after 60 s. */
+void fake_wait_closed(struct fake *f, unsigned int count);
 
 /* The next frame but HELLO; false at the end.  Views die with the next. */
 bool fake_read(struct fake_conn *c, struct frame *ret);

@@ -2,6 +2,8 @@
 
 #include "unit.h"
 
+#include <poll.h>
+
 #include "fake_agent.h"
 #include "qapi-agent.h"
 
@@ -91,6 +93,95 @@ out:
 	return r;
 }
 
+static int
+discard(void *arg, const void *bytes, size_t len)
+{
+	(void)arg;
+	(void)bytes;
+	(void)len;
+	return 0;
+}
+
+/* Seal, and open what never is one; on connections of their own. */
+static int
+scenario_of_streams(struct qapi_agent *a)
+{
+	static const char data[200000];
+	struct qapi_agent_stream *stream = NULL;
+	char path[128];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s", qapi_agent_socket(a));
+	if ((r = qapi_agent_set_socket(a, path)) != 0 ||
+	    (r = qapi_agent_seal(a, "k", "aad", 3, discard, NULL, &stream)) !=
+	    0)
+		return r;
+	r = qapi_agent_stream_write(stream, data, sizeof(data));
+	if (r == 0)
+		r = qapi_agent_stream_end(stream);
+	qapi_agent_stream_free(&stream);
+	if (r != 0 ||
+	    (r = qapi_agent_open(a, "aad", 3, discard, NULL, &stream)) != 0)
+		return r;
+	assert_int_equal(qapi_agent_stream_write(stream, "no envelope", 11),
+	    QAPI_AGENT_ERR_BAD_REQUEST);
+	qapi_agent_stream_free(&stream);
+	return 0;
+}
+
+static int
+scenario_of_the_service(struct qapi_agent *a)
+{
+	struct qapi_agent_reply *reply = NULL;
+	struct qapi_agent_item *item = NULL;
+	bool valid;
+	int r;
+
+	if ((r = qapi_agent_call(a, "PUT", "/x", REF, NULL, NULL, "{}", 2,
+	    &reply)) != 0)
+		return r;
+	qapi_agent_reply_free(&reply);
+	if ((r = qapi_agent_encrypt(a, "k", NULL, NULL, 0, "x", 1, &item)) !=
+	    0)
+		return r;
+	qapi_agent_item_free(&item);
+	return qapi_agent_verify(a, "k", "x", 1, "s", 1, &valid, NULL);
+}
+
+/* Several requests, driven to their end; the first error of any. */
+static int
+scenario_of_requests(struct qapi_agent *a)
+{
+	static const char *const refs[] = {REF, "bad"};
+	struct qapi_agent_request *req[3] = {NULL};
+	struct qapi_agent_items *items;
+	struct pollfd pfd = {.fd = qapi_agent_fd(a)};
+	int r, timeout_ms;
+	size_t i;
+
+	if ((r = qapi_agent_start_get(a, refs, 2, NULL, NULL, NULL,
+	    &req[0])) != 0 ||
+	    (r = qapi_agent_start_call(a, "POST", "/x", NULL, NULL, NULL,
+	    "body", 4, NULL, NULL, &req[1])) != 0 ||
+	    (r = qapi_agent_start_sign(a, "k", NULL, "x", 1, NULL, NULL,
+	    &req[2])) != 0)
+		goto out;
+	do {
+		pfd.events = qapi_agent_want(a, &timeout_ms);
+		(void)poll(&pfd, 1, timeout_ms);
+	} while (qapi_agent_step(a) > 0);
+	for (i = 0; i < 3 && r == 0; i++)
+		r = qapi_agent_request_error(req[i]);
+	items = qapi_agent_request_take_items(req[0]);
+	if (items != NULL && r == 0)
+		r = qapi_agent_item_error(qapi_agent_items_at(items, 0));
+	qapi_agent_items_free(&items);
+out:
+	for (i = 0; i < 3; i++)
+		qapi_agent_request_free(&req[i]);
+	return r;
+}
+
 /* Everything the library does; 0, or the first error. */
 static int
 scenario(const char *path)
@@ -136,6 +227,10 @@ scenario(const char *path)
 	if ((r = qapi_agent_metrics(a, true, &text, NULL)) != 0)
 		goto out;
 	qapi_agent_text_free(&text);
+	if ((r = scenario_of_the_service(a)) != 0 ||
+	    (r = scenario_of_requests(a)) != 0 ||
+	    (r = scenario_of_streams(a)) != 0)
+		goto out;
 	r = scenario_of_watch_and_drill(a);
 out:
 	/* on failure nothing was handed out */

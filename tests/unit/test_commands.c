@@ -8,19 +8,12 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "command_shell.h"
 #include "err.h"
 #include "fake_agent.h"
-
-#define OUT_MAX 65536
-
-/* The command as built; the Makefile says where. */
-#ifndef QAPI_AGENT
-#define QAPI_AGENT "./qapi-agent"
-#endif
 
 static const struct fake_value table[] = {
 	{.ref = "qapi://secrets/a", .value = "alpha"},
@@ -49,59 +42,6 @@ static const struct fake_value table[] = {
 	{.ref = NULL},
 };
 
-static struct fake *fake;
-static char dir[] = "/tmp/qapi-cmd.XXXXXX";
-
-/* What came of a command. */
-static char out[OUT_MAX], err[OUT_MAX];
-static size_t out_len;
-
-static size_t
-slurp(const char *name, char *buf)
-{
-	char path[64];
-	size_t n;
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "r");
-	assert_non_null(f);
-	n = fread(buf, 1, OUT_MAX - 1, f);
-	buf[n] = '\0';
-	(void)fclose(f);
-	return n;
-}
-
-static void
-spit(const char *name, const char *text)
-{
-	char path[64];
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	(void)fputs(text, f);
-	(void)fclose(f);
-}
-
-/* Run a shell line in dir; $Q is the command.  Fills out and err. */
-static int
-sh(const char *line)
-{
-	static char script[4096];
-	int status;
-
-	(void)snprintf(script, sizeof(script),
-	    "cd %s; Q='%s'; export QAPI_AGENT_SOCK='%s'; { %s\n} >out 2>err",
-	    dir, QAPI_AGENT, fake_path(fake), line);
-	status = system(script);
-	assert_true(WIFEXITED(status));
-	out_len = slurp("out", out);
-	(void)slurp("err", err);
-	return WEXITSTATUS(status);
-}
-
 /* Does the process block this signal? */
 static bool
 blocks_signal(pid_t pid, int signo)
@@ -119,16 +59,6 @@ blocks_signal(pid_t pid, int signo)
 	}
 	(void)fclose(f);
 	return (mask >> (signo - 1) & 1) != 0;
-}
-
-static unsigned int
-lines(const char *text)
-{
-	unsigned int n = 0;
-
-	for (; *text != '\0'; text++)
-		n += *text == '\n';
-	return n;
 }
 
 static void
@@ -808,19 +738,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	fake = fake_start(fake_serve_table, (void *)(uintptr_t)table);
-	return mkdtemp(dir) == NULL ? -1 : 0;
-}
-
-static int
-teardown(void **state)
-{
-	char line[64];
-
-	(void)state;
-	fake_stop(&fake);
-	(void)snprintf(line, sizeof(line), "rm -rf %s", dir);
-	return system(line);
+	return command_setup(table);
 }
 
 int
@@ -856,5 +774,5 @@ main(void)
 		cmocka_unit_test(test_closed_std_descriptors),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, command_teardown);
 }

@@ -824,6 +824,603 @@ test_free_takes_all_back(void **state)
 	/* the rest is tear_down()'s */
 }
 
+/* --- what writes make void --- */
+
+#define UUID_2 "5f0c1a7e-0002-4c7b-9d1e-0123456789ab"
+#define ITEM "/secrets/" UUID
+
+/* A whole write, with its answer. */
+static void
+write_as(struct fixture *f, const char *method, const char *target,
+    const char *pattern, const char *id, int status, const char *answer)
+{
+	struct sent *s = send_on(f, ASKS - 2, method, target, pattern, id);
+
+	reply(f, target, status, answer);
+	assert_int_equal(s->answers, 1);
+	assert_int_equal(s->status, status);
+}
+
+static void
+put_value(struct fixture *f, const char *value)
+{
+	f->fu.things[0].value = value;
+	f->fu.things[0].version++;
+	write_as(f, "PUT", ITEM "/value", "/secrets/{id}/value", UUID, 200,
+	    "{\"id\":\"" UUID "\",\"name\":\"db/prod\",\"version\":2,"
+	    "\"isActive\":true}");
+}
+
+static void
+check_error(struct fixture *f, const char *text, int error)
+{
+	struct ask a = get(f, text);
+
+	if (a.error != error)
+		fail_msg("%s: %d %s", text, a.error, a.message);
+}
+
+static void
+test_new_value_is_seen_by_id_and_by_name(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int reads;
+
+	check_value(f, SECRET(UUID), "one");
+	check_value(f, SECRET("db/prod"), "one");
+	check_value(f, SECRET(UUID "?version=1"), "one");
+	reads = f->fu.reads;
+	put_value(f, "two");
+	check_value(f, SECRET(UUID), "two");
+	check_value(f, SECRET("db/prod"), "two");
+	assert_int_equal(f->fu.reads, reads + 1);
+	/* what is pinned stays, and no listing is asked for */
+	f->fu.things[0].value = "one";
+	check_value(f, SECRET(UUID "?version=1"), "one");
+	assert_int_equal(f->fu.reads, reads + 1);
+	assert_int_equal(f->fu.lists, 1);
+}
+
+static void
+test_id_may_be_written_in_other_letters(void **state)
+{
+	struct fixture *f = *state;
+
+	check_value(f, SECRET(UUID), "one");
+	f->fu.things[0].value = "two";
+	write_as(f, "PUT", "/secrets/5F0C1A7E-0001-4C7B-9D1E-0123456789AB/value",
+	    "/secrets/{id}/value", "5F0C1A7E-0001-4C7B-9D1E-0123456789AB", 200,
+	    "{}");
+	check_value(f, SECRET(UUID), "two");
+}
+
+static void
+test_refused_write_changes_nothing(void **state)
+{
+	static const int statuses[] = { 302, 400, 403, 409, 413, 422, 429 };
+	struct fixture *f = *state;
+	unsigned int started;
+	size_t i;
+
+	check_value(f, SECRET("db/prod"), "one");
+	for (i = 0; i < UNIT_COUNT(statuses); i++) {
+		(void)send_on(f, 0, "DELETE", ITEM, "/secrets/{id}", UUID);
+		reply(f, ITEM, statuses[i], "{}");
+		started = f->fu.started;
+		check_value(f, SECRET("db/prod"), "one");
+		assert_int_equal(f->fu.started, started);
+	}
+}
+
+static void
+test_read_under_way_is_not_taken(void **state)
+{
+	struct fixture *f = *state;
+	struct upstream_call *old;
+	struct ask a;
+
+	ask(f, &a, SECRET(UUID));
+	old = fake_upstream_find(&f->fu, UUID);
+	assert_non_null(old);
+	put_value(f, "two");
+	/* it was asked for before that, so it was taken back */
+	assert_int_equal(f->fu.cancelled, 1);
+	fake_upstream_serve(&f->fu);
+	assert_string_equal(a.value, "two");
+	check_value(f, SECRET(UUID), "two");
+}
+
+static void
+test_renamed_is_found_by_its_new_name(void **state)
+{
+	struct fixture *f = *state;
+
+	check_value(f, SECRET("db/prod"), "one");
+	check_error(f, SECRET("db/new"), ERR_NOT_FOUND);
+	f->fu.things[0].name = "db/new";
+	write_as(f, "PATCH", ITEM, "/secrets/{id}", UUID, 200, "{\"id\":\""
+	    UUID "\",\"name\":\"db/new\",\"version\":1}");
+	check_value(f, SECRET("db/new"), "one");
+	check_error(f, SECRET("db/prod"), ERR_NOT_FOUND);
+	assert_int_equal(f->fu.lists, 1);
+	/* the next listing says the same */
+	fake_upstream_pass(&f->fu, 11 * SECOND);
+	check_error(f, SECRET("db/prod"), ERR_NOT_FOUND);
+	assert_int_equal(f->fu.lists, 2);
+	check_value(f, SECRET("db/new"), "one");
+}
+
+static void
+test_renamed_without_an_answer_that_tells(void **state)
+{
+	struct fixture *f = *state;
+
+	check_value(f, SECRET("db/prod"), "one");
+	f->fu.things[0].name = "db/new";
+	write_as(f, "PATCH", ITEM, "/secrets/{id}", UUID, 204, "");
+	check_error(f, SECRET("db/prod"), ERR_NOT_FOUND);
+	check_value(f, SECRET("db/new"), "one");
+}
+
+static void
+test_created_is_found_at_once(void **state)
+{
+	static const char *const answers[] = {
+		"{\"id\":\"" UUID_2 "\",\"name\":\"web\",\"value\":\"x\"}",
+		"{}", "", "not JSON",
+		"{\"id\":\"a/b\",\"name\":\"web\"}",
+	};
+	struct fixture *f = *state;
+	size_t i;
+
+	for (i = 0; i < UNIT_COUNT(answers); i++) {
+		f->fu.nthings = 1;
+		(void)fetch_purge_all(f->fetch);
+		check_value(f, SECRET("db/prod"), "one");
+		/* remembered as a name that is not there */
+		check_error(f, SECRET("web"), ERR_NOT_FOUND);
+		f->fu.lists = 0;
+		fake_upstream_add(&f->fu, REF_SECRET, UUID_2, "web", "two");
+		write_as(f, "POST", "/secrets", "/secrets", "", 201,
+		    answers[i]);
+		check_value(f, SECRET("web"), "two");
+		assert_int_equal(f->fu.lists, i == 0 ? 0 : 1);
+	}
+}
+
+static void
+test_second_of_a_name_makes_it_ambiguous(void **state)
+{
+	struct fixture *f = *state;
+	struct ask a;
+
+	check_value(f, SECRET("db/prod"), "one");
+	fake_upstream_add(&f->fu, REF_SECRET, UUID_2, "db/prod", "two");
+	write_as(f, "POST", "/secrets", "/secrets", "", 201, "{\"id\":\""
+	    UUID_2 "\",\"name\":\"db/prod\"}");
+	a = get(f, SECRET("db/prod"));
+	assert_int_equal(a.error, ERR_AMBIGUOUS);
+	assert_non_null(strstr(a.message, UUID));
+	assert_non_null(strstr(a.message, UUID_2));
+	/* and no longer once that has gone */
+	f->fu.things[1].name = NULL;
+	write_as(f, "DELETE", "/secrets/" UUID_2, "/secrets/{id}", UUID_2, 204,
+	    "");
+	check_value(f, SECRET("db/prod"), "one");
+	assert_int_equal(f->fu.lists, 1);
+}
+
+static void
+test_deleted_is_gone_in_all_versions(void **state)
+{
+	struct fixture *f = *state;
+
+	check_value(f, SECRET("db/prod"), "one");
+	check_value(f, SECRET(UUID "?version=1"), "one");
+	f->fu.things[0].name = NULL;
+	write_as(f, "DELETE", ITEM, "/secrets/{id}", UUID, 204, "");
+	check_error(f, SECRET(UUID "?version=1"), ERR_NOT_FOUND);
+	check_error(f, SECRET("db/prod"), ERR_NOT_FOUND);
+	check_error(f, SECRET(UUID), ERR_NOT_FOUND);
+}
+
+static void
+test_deactivated_and_activated_again(void **state)
+{
+	struct fixture *f = *state;
+
+	check_value(f, SECRET("db/prod"), "one");
+	f->fu.things[0].status = 404;
+	f->fu.things[0].inactive = true;
+	write_as(f, "POST", ITEM "/deactivate", "/secrets/{id}/deactivate",
+	    UUID, 204, "");
+	check_error(f, SECRET(UUID), ERR_NOT_FOUND);
+	check_error(f, SECRET("db/prod"), ERR_NOT_FOUND);
+	f->fu.things[0].status = 0;
+	f->fu.things[0].inactive = false;
+	write_as(f, "POST", ITEM "/activate", "/secrets/{id}/activate",
+	    UUID, 204, "");
+	check_value(f, SECRET("db/prod"), "one");
+	check_value(f, SECRET(UUID), "one");
+}
+
+static void
+test_import_drops_what_it_names(void **state)
+{
+	static const char items[] = "{\"items\":[{\"name\":\"zz\"},"
+	    "{\"name\":\"web\"},{\"name\":7},{}]}";
+	struct fixture *f = *state;
+	unsigned int reads;
+
+	fake_upstream_add(&f->fu, REF_SECRET, UUID_2, "web", "two");
+	check_value(f, SECRET("db/prod"), "one");
+	check_value(f, SECRET("web"), "two");
+	reads = f->fu.reads;
+	secmem_free_bytes(&f->body);
+	assert_int_equal(secmem_copy(&f->body, items, strlen(items),
+	    SECMEM_LIBRARY), 0);
+	f->fu.things[1].value = "new";
+	fake_upstream_add(&f->fu, REF_SECRET, "s-3", "zz", "three");
+	write_as(f, "POST", "/secrets/import", "/secrets/import", "", 200,
+	    "{\"created\":1,\"updated\":1,\"failed\":0}");
+	check_value(f, SECRET("web"), "new");
+	check_value(f, SECRET("db/prod"), "one");
+	assert_int_equal(f->fu.reads, reads + 1);
+	check_value(f, SECRET("zz"), "three");
+}
+
+static void
+test_import_that_cannot_be_read_may_be_of_any(void **state)
+{
+	struct fixture *f = *state;
+
+	check_value(f, SECRET("db/prod"), "one");
+	f->fu.things[0].value = "new";
+	write_as(f, "POST", "/secrets/import", "/secrets/import", "", 200,
+	    "{}");
+	check_value(f, SECRET("db/prod"), "new");
+}
+
+/* --- nobody knows whether it was done --- */
+
+static void
+test_after_a_lost_write_readers_wait_for_a_fresh_value(void **state)
+{
+	struct fixture *f = *state;
+	struct ask a;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		check_value(f, SECRET("db/prod"), i == 0 ? "one" : "two");
+		(void)send_on(f, 0, "PUT", ITEM "/value",
+		    "/secrets/{id}/value", UUID);
+		f->fu.things[0].value = i == 0 ? "two" : "three";
+		if (i == 0)
+			lose(f, ITEM "/value", false);
+		else
+			reply(f, ITEM "/value", 500, "");
+		/* it is asked for at once, and nobody gets the old one */
+		ask(f, &a, SECRET(UUID));
+		assert_int_equal(a.answers, 0);
+		fake_upstream_serve(&f->fu);
+		assert_string_equal(a.value, i == 0 ? "two" : "three");
+		assert_int_equal(a.freshness, MSG_FRESH);
+	}
+}
+
+static void
+test_after_a_lost_write_the_old_value_is_there_in_an_outage(void **state)
+{
+	struct fixture *f = *state;
+	struct ask a;
+
+	check_value(f, SECRET("db/prod"), "one");
+	(void)send_on(f, 0, "DELETE", ITEM, "/secrets/{id}", UUID);
+	f->fu.mode = FAKE_NO_CONNECTION;
+	lose(f, ITEM, false);
+	fake_upstream_pass(&f->fu, 10 * SECOND);
+	a = get(f, SECRET("db/prod"));
+	assert_int_equal(a.error, 0);
+	assert_string_equal(a.value, "one");
+	assert_int_equal(a.freshness, MSG_STALE);
+	/* and nothing of the kind where it cannot have arrived */
+	fetch_set_offline(f->fetch, false);
+	f->fu.mode = FAKE_OK;
+	fake_upstream_pass(&f->fu, MINUTE);
+	a = get(f, SECRET("db/prod"));
+	assert_int_equal(a.freshness, MSG_FRESH);
+}
+
+static void
+test_deleted_the_first_time_or_the_second(void **state)
+{
+	struct fixture *f = *state;
+	struct sent *s;
+
+	check_value(f, SECRET("db/prod"), "one");
+	s = send_on(f, 0, "DELETE", ITEM, "/secrets/{id}", UUID);
+	f->fu.things[0].name = NULL;
+	lose(f, ITEM, false);
+	fake_time_pass(2 * SECOND);
+	reply(f, ITEM, 404, "{}");
+	assert_int_equal(s->status, 404);
+	check_error(f, SECRET("db/prod"), ERR_NOT_FOUND);
+}
+
+/* --- those who watch --- */
+
+static void
+test_watched_is_read_again_by_itself(void **state)
+{
+	const struct cache_key key = { .kind = REF_SECRET,
+	    .id = unit_view(UUID) };
+	struct fixture *f = *state;
+	struct cache_entry *e;
+
+	check_value(f, SECRET(UUID), "one");
+	e = cache_find(fetch_cache(f->fetch), &key);
+	assert_non_null(e);
+	e->watchers = 1;
+	put_value(f, "two");
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->changed, 1);
+	f->fu.things[0].name = NULL;
+	write_as(f, "DELETE", ITEM, "/secrets/{id}", UUID, 204, "");
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->gone, 1);
+	e->watchers = 0;
+}
+
+/* --- lists --- */
+
+static struct ask
+list(struct fixture *f, bool only_if_cached)
+{
+	const struct fetch_query q = {
+		.max_age_ms = MSG_NO_LIMIT, .max_stale_ms = MSG_NO_LIMIT,
+		.only_if_cached = only_if_cached,
+	};
+	struct fetch_result r;
+	struct ask a = { .answers = 0 };
+
+	if (fetch_list(f->fetch, REF_SECRET, &q, &fake_now, &r, asked,
+	    &a.wait) == 0) {
+		take(&a, &r);
+		return a;
+	}
+	fetch_set_arg(a.wait, &a);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(a.answers, 1);
+	return a;
+}
+
+static void
+test_list_shows_what_was_written(void **state)
+{
+	struct fixture *f = *state;
+	struct ask a = list(f, false);
+
+	assert_int_equal(a.rows, 1);
+	assert_int_equal(f->fu.lists, 1);
+	(void)list(f, false);
+	assert_int_equal(f->fu.lists, 1);
+	fake_upstream_add(&f->fu, REF_SECRET, UUID_2, "web", "two");
+	write_as(f, "POST", "/secrets", "/secrets", "", 201, "{\"id\":\""
+	    UUID_2 "\",\"name\":\"web\"}");
+	a = list(f, true);
+	assert_int_equal(a.rows, 1);
+	assert_int_equal(a.freshness, MSG_STALE);
+	a = list(f, false);
+	assert_int_equal(a.rows, 2);
+	assert_int_equal(a.freshness, MSG_FRESH);
+	/* in an outage what there is, as old */
+	write_as(f, "POST", "/secrets", "/secrets", "", 201, "{}");
+	f->fu.mode = FAKE_NO_CONNECTION;
+	f->fu.list_status = 500;
+	{
+		const struct fetch_query q = {
+			.max_age_ms = MSG_NO_LIMIT,
+			.max_stale_ms = MSG_NO_LIMIT,
+		};
+		struct fetch_result r;
+		struct ask b = { .answers = 0 };
+
+		assert_int_equal(fetch_list(f->fetch, REF_SECRET, &q,
+		    &fake_now, &r, asked, &b.wait), ERR_AGAIN);
+		fetch_set_arg(b.wait, &b);
+		fake_upstream_pass(&f->fu, 10 * SECOND);
+		assert_int_equal(b.answers, 1);
+		assert_int_equal(b.rows, 2);
+		assert_int_equal(b.freshness, MSG_STALE);
+	}
+}
+
+/* Whoever lists or looks for a name is answered, whatever is written. */
+static void
+test_listing_ends_though_writes_do_not(void **state)
+{
+	struct fixture *f = *state;
+	struct upstream_call *call;
+	struct ask a;
+	unsigned int n;
+
+	f->fu.page_size = 2;
+	for (n = 1; n < 20; n++) {
+		static char ids[20][8];
+
+		(void)snprintf(ids[n], sizeof(ids[n]), "s-%u", n);
+		fake_upstream_add(&f->fu, REF_SECRET, ids[n], ids[n], "v");
+	}
+	ask(f, &a, SECRET("s-nothing"));
+	for (n = 0; n < 60 && a.answers == 0; n++) {
+		/* a page, a write, a page, ... */
+		call = fake_upstream_first(&f->fu);
+		assert_non_null(call);
+		assert_int_equal(call->req.op, UPSTREAM_LIST_SECRETS);
+		fake_upstream_answer_table(&f->fu, call);
+		fake_time_run();
+		write_as(f, "POST", "/secrets", "/secrets", "", 201, "{}");
+	}
+	assert_int_equal(a.answers, 1);
+	assert_int_equal(a.error, ERR_NOT_FOUND);
+	fake_upstream_serve(&f->fu);
+}
+
+/* A long listing is not asked for again and again for names not there. */
+static void
+test_names_not_there_cost_less_the_longer_the_list(void **state)
+{
+	static char ids[250][8];
+	struct fixture *f = *state;
+	unsigned int n;
+
+	for (n = 0; n < 250; n++) {
+		(void)snprintf(ids[n], sizeof(ids[n]), "t-%u", n);
+		fake_upstream_add(&f->fu, REF_SECRET, ids[n], ids[n], "v");
+	}
+	check_error(f, SECRET("none-1"), ERR_NOT_FOUND);
+	assert_int_equal(f->fu.lists, 2);
+	fake_upstream_pass(&f->fu, 15 * SECOND);
+	check_error(f, SECRET("none-2"), ERR_NOT_FOUND);
+	assert_int_equal(f->fu.lists, 2);
+	fake_upstream_pass(&f->fu, 6 * SECOND);
+	check_error(f, SECRET("none-3"), ERR_NOT_FOUND);
+	assert_int_equal(f->fu.lists, 4);
+}
+
+/* What was written says no more than the service does later. */
+static void
+test_next_listing_is_the_word_again(void **state)
+{
+	struct fixture *f = *state;
+
+	check_value(f, SECRET("db/prod"), "one");
+	fake_upstream_add(&f->fu, REF_SECRET, UUID_2, "web", "two");
+	write_as(f, "POST", "/secrets", "/secrets", "", 201, "{\"id\":\""
+	    UUID_2 "\",\"name\":\"web\"}");
+	check_value(f, SECRET("web"), "two");
+	/* somebody else gives the name to another */
+	f->fu.things[1].name = "old-web";
+	f->fu.things[1].version++;
+	fake_upstream_add(&f->fu, REF_SECRET, "s-3", "web", "three");
+	(void)list(f, false);
+	check_value(f, SECRET("web"), "three");
+	check_value(f, SECRET("old-web"), "two");
+}
+
+/* More than can be remembered: then the service is asked. */
+static void
+test_many_writes(void **state)
+{
+	static char names[280][8];
+	struct fixture *f = *state;
+	char answer[80];
+	unsigned int n;
+
+	check_value(f, SECRET("db/prod"), "one");
+	for (n = 0; n < 280; n++) {
+		(void)snprintf(names[n], sizeof(names[n]), "u-%u", n);
+		fake_upstream_add(&f->fu, REF_SECRET, names[n], names[n], "v");
+		(void)snprintf(answer, sizeof(answer),
+		    "{\"id\":\"u-%u\",\"name\":\"u-%u\"}", n, n);
+		write_as(f, "POST", "/secrets", "/secrets", "", 201, answer);
+	}
+	check_value(f, SECRET("u-0"), "v");
+	check_value(f, SECRET("u-255"), "v");
+	assert_int_equal(f->fu.lists, 1);
+	check_value(f, SECRET("u-279"), "v");
+	assert_int_equal(f->fu.lists, 3);
+	check_value(f, SECRET("u-278"), "v");
+	assert_int_equal(f->fu.lists, 3);
+}
+
+/* --- keys --- */
+
+#define PUBLIC(text) "qapi://keys/" text "/public"
+
+static void
+test_rotated_key_is_followed(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_upstream_add(&f->fu, REF_KEY, "key_1", "sign", "old");
+	fake_upstream_add(&f->fu, REF_KEY, "key_3", "other", "other");
+	check_value(f, PUBLIC("sign"), "old");
+	check_value(f, PUBLIC("other"), "other");
+	/* the same id */
+	f->fu.things[1].value = "new";
+	write_as(f, "POST", "/keys/key_1/rotate", "/keys/{id}/rotate", "key_1",
+	    200, "{\"id\":\"key_1\",\"keyId\":\"key_1\",\"name\":\"sign\"}");
+	check_value(f, PUBLIC("sign"), "new");
+	assert_int_equal(f->fu.lists, 1);
+	/* another one */
+	fake_upstream_add(&f->fu, REF_KEY, "key_2", "sign", "newest");
+	f->fu.things[1].unlisted = true;
+	write_as(f, "POST", "/keys/key_1/rotate", "/keys/{id}/rotate", "key_1",
+	    200, "{\"id\":\"key_1\",\"keyId\":\"key_2\",\"name\":\"sign\"}");
+	check_value(f, PUBLIC("sign"), "newest");
+	assert_int_equal(f->fu.lists, 1);
+	check_value(f, PUBLIC("key_1"), "new");
+}
+
+static void
+test_another_default_drops_all_keys(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int reads;
+
+	fake_upstream_add(&f->fu, REF_KEY, "key_1", "a", "a");
+	fake_upstream_add(&f->fu, REF_KEY, "key_2", "b", "b");
+	check_value(f, PUBLIC("key_1"), "a");
+	check_value(f, PUBLIC("key_2"), "b");
+	check_value(f, SECRET(UUID), "one");
+	reads = f->fu.reads;
+	write_as(f, "POST", "/keys/key_1/set-default", "/keys/{id}/set-default",
+	    "key_1", 204, "");
+	check_value(f, PUBLIC("key_2"), "b");
+	check_value(f, SECRET(UUID), "one");
+	assert_int_equal(f->fu.reads, reads + 1);
+}
+
+static void
+test_endpoint_that_nobody_knows(void **state)
+{
+	struct fixture *f = *state;
+
+	check_value(f, SECRET("db/prod"), "one");
+	f->fu.things[0].value = "two";
+	write_as(f, "POST", ITEM "/restore?version=1", NULL, "", 200, "{}");
+	assert_true(f->fu.relays > 0);
+	check_value(f, SECRET("db/prod"), "two");
+	/* a read of that kind changes nothing */
+	f->fu.things[0].value = "three";
+	write_as(f, "GET", ITEM "/restorable", NULL, "", 200, "{}");
+	check_value(f, SECRET("db/prod"), "two");
+}
+
+/* What is said of cryptography, shares and the like drops nothing. */
+static void
+test_others_drop_nothing(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int reads;
+	size_t i;
+
+	check_value(f, SECRET("db/prod"), "one");
+	reads = f->fu.reads;
+	for (i = 0; i < endpoints_count; i++) {
+		const struct endpoint *e = &endpoints[i];
+
+		if (e->drops != 0 || e->way == ENDPOINT_REFUSED)
+			continue;
+		write_as(f, e->method, e->pattern, e->pattern, UUID, 200,
+		    "{}");
+	}
+	check_value(f, SECRET("db/prod"), "one");
+	assert_int_equal(f->fu.reads, reads);
+	assert_int_equal(f->fu.lists, 1);
+}
+
 int
 main(void)
 {
@@ -852,6 +1449,31 @@ main(void)
 		TEST(test_write_of_a_caller_who_left_goes_on_with_a_copy),
 		TEST(test_what_was_not_sent_is_taken_back),
 		TEST(test_free_takes_all_back),
+		TEST(test_new_value_is_seen_by_id_and_by_name),
+		TEST(test_id_may_be_written_in_other_letters),
+		TEST(test_refused_write_changes_nothing),
+		TEST(test_read_under_way_is_not_taken),
+		TEST(test_renamed_is_found_by_its_new_name),
+		TEST(test_renamed_without_an_answer_that_tells),
+		TEST(test_created_is_found_at_once),
+		TEST(test_second_of_a_name_makes_it_ambiguous),
+		TEST(test_deleted_is_gone_in_all_versions),
+		TEST(test_deactivated_and_activated_again),
+		TEST(test_import_drops_what_it_names),
+		TEST(test_import_that_cannot_be_read_may_be_of_any),
+		TEST(test_after_a_lost_write_readers_wait_for_a_fresh_value),
+		TEST(test_after_a_lost_write_the_old_value_is_there_in_an_outage),
+		TEST(test_deleted_the_first_time_or_the_second),
+		TEST(test_watched_is_read_again_by_itself),
+		TEST(test_list_shows_what_was_written),
+		TEST(test_listing_ends_though_writes_do_not),
+		TEST(test_names_not_there_cost_less_the_longer_the_list),
+		TEST(test_next_listing_is_the_word_again),
+		TEST(test_many_writes),
+		TEST(test_rotated_key_is_followed),
+		TEST(test_another_default_drops_all_keys),
+		TEST(test_endpoint_that_nobody_knows),
+		TEST(test_others_drop_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, unit_secmem_setup,
