@@ -263,7 +263,8 @@ talk_too_large(struct talk *t, const struct now *now, struct out *out,
 {
 	*ret_why = "the body of a request is longer than max-response=";
 	return talk_fail(t, now, out, 413, "payload_too_large",
-	    "The body is longer than the agent's max-response.");
+	    "The body is longer than the agent takes; see its max-response="
+	    ".");
 }
 
 static int
@@ -273,12 +274,24 @@ talk_no_memory(struct talk *t, const struct now *now, struct out *out)
 	    "The agent is out of memory; try again.");
 }
 
+/* What the service takes at most, and what this user may hold of it here. */
+static size_t
+talk_body_max(const struct talk *t)
+{
+	const struct caller *caller = t->session->caller;
+	size_t max = t->session->env->settings->max_response;
+
+	if (caller != NULL && caller->all->bytes_max - 2 * HTTP_HEAD_MAX < max)
+		max = caller->all->bytes_max - 2 * HTTP_HEAD_MAX;
+	return max;
+}
+
 /* The head stays until the body is there; p is where it lies now. */
 static int
 talk_begin_body(struct talk *t, const struct http_head *h, const uint8_t *p,
     bool wait, const struct now *now, struct out *out, const char **ret_why)
 {
-	const size_t max = t->session->env->settings->max_response;
+	const size_t max = talk_body_max(t);
 
 	if (!h->chunked && h->length > max)
 		return talk_too_large(t, now, out, ret_why);
