@@ -143,7 +143,7 @@ const struct endpoint endpoints[] = {
 
 	/* team, settings, SSH, X.509, billing */
 	POST("/team/invitations", "team:write", ONCE, NOTHING),
-	ROW("PATCH", "/settings/{section}", "settings:write", ENDPOINT_REFUSED,
+	ROW("PATCH", "/settings/{name}", "", ENDPOINT_REFUSED,
 	    ONCE, NOTHING),
 	READ("/ssh/ca", "ssh:read"),
 	POST("/ssh/ca", "ssh:write", ONCE, NOTHING),

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "key_words.h"
 #include "listing.h"
 #include "metrics.h"
 #include "rest_json.h"
@@ -195,6 +196,16 @@ rows_new(struct rest *r, enum sight sight, struct rest_answer *answer)
 /* --- the answer --- */
 
 static void
+put_word(struct rest_json *j, const char *name, const char *word)
+{
+	rest_json_text(j, name);
+	if (word != NULL)
+		rest_json_string(j, text_view(word));
+	else
+		rest_json_text(j, "null");
+}
+
+static void
 put_row(struct rest_json *j, enum ref_kind kind,
     const struct upstream_row *row)
 {
@@ -211,9 +222,13 @@ put_row(struct rest_json *j, enum ref_kind kind,
 	rest_json_time(j, row->updated_at);
 	rest_json_text(j, ",\"expiresAt\":");
 	rest_json_time(j, row->expires_at);
-	if (kind == REF_KEY)
-		rest_json_text(j, row->is_active ? ",\"status\":\"active\""
-		    : ",\"status\":\"inactive\"");
+	if (kind == REF_KEY) {
+		put_word(j, ",\"keyType\":", key_type_name(row->key_type));
+		put_word(j, ",\"algorithm\":",
+		    key_algorithm_name(row->key_algorithm));
+		put_word(j, ",\"status\":",
+		    row->is_active ? "active" : "inactive");
+	}
 	rest_json_text(j, row->is_active ? ",\"isActive\":true}"
 	    : ",\"isActive\":false}");
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "key_words.h"
 #include "text.h"
 
 /* Never renumbered. */
@@ -24,6 +25,8 @@ enum record {
 /* Flags of a list, a row and an item. */
 #define LIST_HAS_VERSIONS 0x1u
 #define ROW_ACTIVE 0x1u
+#define ROW_TYPE_SHIFT 1
+#define ROW_ALGORITHM_SHIFT (ROW_TYPE_SHIFT + KEY_TYPE_BITS)
 #define ITEM_ACTIVE 0x1u
 #define ITEM_EXPIRED 0x2u
 
@@ -87,7 +90,9 @@ state_put_row(struct wr *wr, const struct upstream_row *row)
 {
 	size_t start = begin(wr, RECORD_ROW);
 
-	wr_u8(wr, row->is_active ? ROW_ACTIVE : 0);
+	wr_u8(wr, (uint8_t)((row->is_active ? ROW_ACTIVE : 0u) |
+	    (unsigned int)row->key_type << ROW_TYPE_SHIFT |
+	    (unsigned int)row->key_algorithm << ROW_ALGORITHM_SHIFT));
 	wr_u64(wr, row->version);
 	wr_u64(wr, (uint64_t)row->updated_at);
 	wr_u64(wr, (uint64_t)row->created_at);
@@ -210,8 +215,13 @@ decode_row(struct state_decoder *d, struct rd *rd)
 	struct upstream_row row = { .id = NULL };
 	struct view id, name;
 	int r = ERR_NOMEM;
+	uint8_t flags;
 
-	row.is_active = (rd_u8(rd) & ROW_ACTIVE) != 0;
+	flags = rd_u8(rd);
+	row.is_active = (flags & ROW_ACTIVE) != 0;
+	/* 0 in those of older versions: not told */
+	row.key_type = flags >> ROW_TYPE_SHIFT & ((1u << KEY_TYPE_BITS) - 1);
+	row.key_algorithm = (uint8_t)(flags >> ROW_ALGORITHM_SHIFT);
 	row.version = rd_u64(rd);
 	row.updated_at = (int64_t)rd_u64(rd);
 	row.created_at = (int64_t)rd_u64(rd);

@@ -86,6 +86,9 @@ struct upstream_row {
 	int64_t created_at;
 	int64_t expires_at;
 	bool is_active;
+	uint8_t key_type;	/* keys: a number of key_words.h; 0: another,
+				 * or not told */
+	uint8_t key_algorithm;
 };
 
 struct upstream_page {

@@ -11,6 +11,7 @@
 
 #include "base64.h"
 #include "err.h"
+#include "key_words.h"
 #include "msg.h"
 #include "secmem.h"
 #include "units.h"
@@ -722,6 +723,11 @@ add_row(struct upstream_page *page, const json_t *v, enum ref_kind kind)
 		.version = member_number(v, "version"),
 		.is_active = read_active(v, kind),
 	};
+	if (kind == REF_KEY) {
+		row->key_type = key_type_number(member_text(v, "keyType"));
+		row->key_algorithm = key_algorithm_number(
+		    member_text(v, "algorithm"));
+	}
 	/* A bad expiresAt is met again, and refused, when it is read by id. */
 	expiry_read = read_times(v, kind, &row->updated_at, &row->created_at,
 	    &row->expires_at);

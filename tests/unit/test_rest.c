@@ -511,6 +511,10 @@ test_list_of_keys(void **state)
 	assert_string_equal(json_string_value(json_object_get(json_array_get(
 	    json_object_get(f->json, "keys"), 0), "id")), "key_1");
 	assert_null(json_object_get(f->json, "page_size"));
+	assert_string_equal(json_string_value(json_object_get(json_array_get(
+	    json_object_get(f->json, "keys"), 0), "keyType")), "signing");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(
+	    json_object_get(f->json, "keys"), 0), "algorithm")), "Ed25519");
 }
 
 static void

@@ -123,6 +123,7 @@ write_all(uint8_t *buf, struct object *o)
 	const struct upstream_row row = {
 		.id = id, .name = name, .version = 5, .updated_at = 1,
 		.created_at = MSG_NO_TIME, .expires_at = 3, .is_active = true,
+		.key_type = 3, .key_algorithm = 31,
 	};
 	const struct state_item item = {
 		.kind = REF_SECRET, .format = REF_FORMAT_JSON, .version = 5,
@@ -199,6 +200,8 @@ test_round_trip_cut_anywhere(void **state)
 		assert_int_equal(g.row.created_at, MSG_NO_TIME);
 		assert_int_equal(g.row.expires_at, 3);
 		assert_true(g.row.is_active);
+		assert_int_equal(g.row.key_type, 3);
+		assert_int_equal(g.row.key_algorithm, 31);
 		assert_int_equal(g.items, 1);
 		check_item(&g, o);
 		done(&g);
