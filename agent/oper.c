@@ -133,6 +133,8 @@ oper_render(struct session_item *item, struct out *out)
 		rq->parked = true;
 		return true;
 	}
+	session_put(op->s, op->kept_bytes);
+	op->kept_bytes = 0;
 	request_free(rq);
 	return true;
 }
