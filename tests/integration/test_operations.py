@@ -184,6 +184,15 @@ class Encrypt(Operations):
         self.assert_failed(self.wire().encrypt(b"x", "mail"),
                            "insufficient-scope")
 
+    def test_agents_own_key_may_encrypt_but_not_list(self):
+        mail = self.key_("mail")
+        self.sandbox.control("PUT", "/api-keys/" + self.key,
+                             {"scopes": ["encryption:write"]})
+        w = self.wire()
+        self.assertEqual(w.encrypt(b"x", mail).type, wire.RESULT)
+        self.assertEqual(w.encrypt(b"x", mail).type, wire.RESULT)
+        self.assert_failed(w.encrypt(b"x", "mail"), "insufficient-scope")
+
 
 class Service(Operations):
     """The service is away, slow, or talks nonsense."""
