@@ -18,6 +18,7 @@
 #include "fetch.h"
 #include "flood.h"
 #include "harden.h"
+#include "httpsock.h"
 #include "keys.h"
 #include "limit.h"
 #include "listener.h"
@@ -68,6 +69,7 @@ struct agent {
 	struct session_env env;
 	struct conns *conns;
 	struct listener *listener;
+	struct httpsock *http;
 	struct preload *preload;
 	struct timer *status;
 	struct timer *watchdog;
@@ -348,6 +350,23 @@ agent_build_audit(struct agent *a)
 }
 
 static int
+agent_build_http(struct agent *a)
+{
+	struct httpsock_next *next;
+	char why[AGENT_WHY];
+	int r;
+
+	if ((a->http = httpsock_new(a->base, a->conns)) == NULL)
+		return ERR_NOMEM;
+	r = httpsock_prepare(a->http, a->settings, why, sizeof(why), &next);
+	if (r != 0)
+		log_error("%s", why);
+	else
+		httpsock_switch(a->http, next);
+	return r;
+}
+
+static int
 agent_build_sockets(struct agent *a)
 {
 	const struct settings *s = a->settings;
@@ -371,7 +390,7 @@ agent_build_sockets(struct agent *a)
 	    sizeof(why), &a->listener);
 	if (r != 0)
 		log_error("%s", why);
-	return r;
+	return r != 0 ? r : agent_build_http(a);
 }
 
 /* --- signals and timers --- */
@@ -401,8 +420,6 @@ agent_warn_unavailable(const struct settings *s)
 		const char *value;
 	} later[] = {
 		{ "credentials-socket", s->credentials_socket },
-		{ "http-socket", s->http_socket },
-		{ "http-listen", s->http_listen },
 	};
 	size_t i;
 
@@ -420,7 +437,7 @@ agent_reload(struct agent *a)
 		.base = a->base, .path = a->path, .may_lack = &a->may_lack,
 		.max_memory = a->max_memory, .settings = &a->settings,
 		.env = &a->env, .upstream = a->upstream, .conns = a->conns,
-		.audit = &a->audit, .listener = &a->listener,
+		.audit = &a->audit, .listener = &a->listener, .http = a->http,
 		.preload = &a->preload, .preloaded = agent_preloaded,
 		.keys = a->keys, .arg = a,
 	};
@@ -567,7 +584,9 @@ agent_free(struct agent *a)
 		return;
 	preload_free(a->preload);
 	listener_free(a->listener);
+	httpsock_close(a->http);
 	conns_free(a->conns);
+	httpsock_free(a->http);
 	limit_free(a->env.limit);
 	state_free(a->state);
 	agent_free_extras(a);

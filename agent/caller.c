@@ -8,9 +8,19 @@
 static size_t
 caller_share(size_t share_bytes, size_t one_bytes, size_t max_bytes)
 {
-	if (share_bytes < one_bytes)
-		share_bytes = one_bytes;
-	return share_bytes < max_bytes ? share_bytes : max_bytes;
+	if (share_bytes > max_bytes)
+		share_bytes = max_bytes;
+	return share_bytes > one_bytes ? share_bytes : one_bytes;
+}
+
+void
+callers_set_limits(struct callers *cs, size_t lockable_bytes,
+    size_t one_bytes)
+{
+	cs->bytes_max = caller_share(lockable_bytes / 8, one_bytes,
+	    CALLER_BYTES_MAX);
+	cs->all_bytes_max = caller_share(lockable_bytes / 6, one_bytes,
+	    CALLERS_BYTES_MAX);
 }
 
 void
@@ -20,11 +30,7 @@ callers_init(struct callers *cs, size_t lockable_bytes, size_t one_bytes)
 
 	cs->bytes = 0;
 	cs->kept_bytes = 0;
-	cs->bytes_max = caller_share(lockable_bytes / 8, one_bytes,
-	    CALLER_BYTES_MAX);
-	cs->all_bytes_max = caller_share(lockable_bytes / 6, one_bytes,
-	    CALLERS_BYTES_MAX);
-
+	callers_set_limits(cs, lockable_bytes, one_bytes);
 	for (i = 0; i < CALLER_BUCKETS; i++)
 		SLIST_INIT(&cs->buckets[i]);
 }

@@ -66,9 +66,13 @@ struct callers {
 
 /*
  * lockable_bytes: how much secret memory there can be, SIZE_MAX for no limit;
- * one_bytes: what the largest frame takes, which there is room for in any case.
+ * one_bytes: what the largest message takes, which there is room for in any
+ * case.
  */
 void callers_init(struct callers *cs, size_t lockable_bytes, size_t one_bytes);
+/* Other bounds, for those who are there too. */
+void callers_set_limits(struct callers *cs, size_t lockable_bytes,
+    size_t one_bytes);
 
 /* One more connection of that user; NULL for no memory. */
 struct caller *caller_enter(struct callers *cs, uid_t uid);

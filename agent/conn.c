@@ -23,6 +23,7 @@
 #include "log.h"
 #include "peer.h"
 #include "secmem.h"
+#include "settings.h"
 #include "timers.h"
 #include "wipe.h"
 
@@ -96,6 +97,20 @@ static void conns_after_cb(void *arg);
 static void conns_sweep_cb(void *arg);
 static void conns_turn_cb(void *arg);
 
+/*
+ * What one message may take: input, and a body or an answer as long as those
+ * of the service, unless those alone would take a quarter of all there is.
+ */
+static size_t
+conns_largest(const struct settings *s)
+{
+	size_t quarter = harden_lockable_bytes() / 4;
+	size_t body = s->max_response < quarter ? s->max_response : quarter;
+
+	return secmem_class_size(CONN_INPUT_MAX) +
+	    secmem_class_size(body + CONN_INPUT);
+}
+
 struct conns *
 conns_new(struct event_base *base, struct session_env *env,
     unsigned int max_connections)
@@ -109,7 +124,7 @@ conns_new(struct event_base *base, struct session_env *env,
 	cs->env = env;
 	cs->max = max_connections;
 	callers_init(&cs->callers, harden_lockable_bytes(),
-	    secmem_class_size(CONN_INPUT_MAX));
+	    conns_largest(env->settings));
 	TAILQ_INIT(&cs->all);
 	TAILQ_INIT(&cs->dead);
 	TAILQ_INIT(&cs->woken);
@@ -128,6 +143,8 @@ void
 conns_set_max(struct conns *cs, unsigned int max_connections)
 {
 	cs->max = max_connections;
+	callers_set_limits(&cs->callers, harden_lockable_bytes(),
+	    conns_largest(cs->env->settings));
 }
 
 /* --- the end of a connection --- */

@@ -76,8 +76,8 @@ struct conns *conns_new(struct event_base *base, struct session_env *env,
 void conns_free(struct conns *cs);
 
 /*
- * Another bound: those that are open stay, and no other is accepted until there
- * are fewer.
+ * Other bounds, as env's settings are others: connections that are open stay,
+ * and no other is accepted until there are fewer.
  */
 void conns_set_max(struct conns *cs, unsigned int max_connections);
 

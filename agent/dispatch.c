@@ -2,6 +2,7 @@
 
 #include "dispatch.h"
 
+#include "callreq.h"
 #include "crypt.h"
 #include "drill.h"
 #include "err.h"
@@ -78,6 +79,7 @@ static const struct {
 	{ FRAME_EXPLAIN, true, explain_request },
 	{ FRAME_DRILL, true, drill_request },
 	{ FRAME_METRICS, true, metrics_request },
+	{ FRAME_CALL, false, callreq_request },	/* rest counts it */
 	{ FRAME_ENCRYPT, true, crypt_request },
 	{ FRAME_DECRYPT, true, crypt_request },
 	{ FRAME_SIGN, true, crypt_request },

@@ -147,7 +147,7 @@ request_target(struct cursor *c)
 	if (c->p == c->end)
 		return ERR_AGAIN;
 	if (*c->p != '/')
-		return bad(c, "the target does not begin with \"/\"");
+		return bad(c, "the target does not begin with a slash");
 	v = run(c, IN_TARGET);
 	if (v.len > HTTP_TARGET_MAX)
 		return fail(c, 414, "the target is longer than 4096 bytes");
@@ -267,7 +267,7 @@ static int
 value_coding(struct cursor *c, struct view v)
 {
 	if (!is_nocase(v, "chunked"))
-		return bad(c, "Transfer-Encoding is not \"chunked\" alone");
+		return bad(c, "Transfer-Encoding is not chunked alone");
 	c->head->chunked = true;
 	return 0;
 }

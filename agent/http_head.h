@@ -49,7 +49,7 @@ struct http_head {
 	bool only_if_cached;
 	/* with ERR_BAD_REQUEST: */
 	int status;		/* 400, 414, 431 or 505 */
-	const char *why;	/* static, a sentence without its dot */
+	const char *why;	/* static, a sentence without its dot; no quotes */
 };
 
 /*

@@ -12,6 +12,21 @@
 /* Against a service that never ends its list, or has no end of rows a page. */
 #define NAMES_PAGES_MAX 1000
 #define NAMES_ROWS_MAX (NAMES_PAGES_MAX * NAMES_PAGE_SIZE)
+/*
+ * Pages under way at once, where somebody waits and the first one tells how
+ * many there are: one after the other 500 of them take 500 times the way.
+ */
+#define NAMES_PAGES_AT_ONCE 4
+
+struct names_kind;
+
+/* A page that was asked for. */
+struct names_page {
+	struct names_kind *kind;
+	struct job *job;	/* NULL: none is */
+	unsigned int number;	/* from 1 */
+	uint64_t asked_boot_ms;
+};
 
 struct names_kind {
 	struct names *owner;
@@ -25,12 +40,14 @@ struct names_kind {
 	uint64_t unsure;
 	struct written written;
 	/* a renewal under way */
-	struct job *job;
+	struct names_page pages[NAMES_PAGES_AT_ONCE];
+	unsigned int under_way;	/* of them */
+	unsigned int asked;	/* the last page that was asked for */
+	unsigned int last;	/* as far as is known; 0: not known */
+	bool more;		/* after the last that was asked for */
 	struct listing *next;
 	uint64_t next_begun_boot_ms;
 	uint64_t next_sent;
-	uint64_t page_asked_boot_ms;
-	unsigned int page;
 	bool again;		/* what came of it is void: from page 1 */
 	bool for_names;		/* not only for what rows tell of values */
 	enum job_waited waited;
@@ -75,11 +92,24 @@ names_new(struct jobs *jobs, names_page_cb *page_cb, names_cb *cb, void *arg)
 	return n;
 }
 
+/* Take back what is under way. */
+static void
+names_cancel(struct names_kind *k)
+{
+	size_t i;
+
+	for (i = 0; i < NAMES_PAGES_AT_ONCE; i++) {
+		if (k->pages[i].job != NULL)
+			job_cancel(k->pages[i].job);
+		k->pages[i].job = NULL;
+	}
+	k->under_way = 0;
+}
+
 static void
 names_kind_done(struct names_kind *k)
 {
-	if (k->job != NULL)
-		job_cancel(k->job);
+	names_cancel(k);
 	listing_unref(k->next);
 	listing_unref(k->listing);
 	written_clear(&k->written);
@@ -155,9 +185,9 @@ names_forget(struct names *n, enum ref_kind kind)
 	listing_unref(k->listing);
 	k->listing = NULL;
 	written_clear(&k->written);
-	if (k->job != NULL)
-		job_restart(k->job);
-	k->again = k->next != NULL && k->page > 1;
+	if (k->asked == 1 && k->pages[0].job != NULL)
+		job_restart(k->pages[0].job);
+	k->again = k->next != NULL && k->asked > 1;
 }
 
 /* --- what was written --- */
@@ -322,7 +352,64 @@ names_end(struct names_kind *k, const struct upstream_answer *answer)
 	k->owner->cb(k->owner->arg, k->kind, answer);
 }
 
-static int names_ask_page(struct names_kind *k);
+static void names_answer_cb(void *arg, struct job *job,
+    struct upstream_answer *answer);
+
+/* The next page.  Returns 0 or ERR_NOMEM. */
+static int
+names_ask_page(struct names_kind *k)
+{
+	const struct upstream_request req = {
+		.op = k->kind == REF_SECRET ? UPSTREAM_LIST_SECRETS
+		    : UPSTREAM_LIST_KEYS,
+		.page = k->asked + 1,
+		.page_size = NAMES_PAGE_SIZE,
+	};
+	struct names_page *p = k->pages;
+	struct now now;
+	int r;
+
+	while (p->job != NULL)
+		p++;
+	clock_read(&now);
+	p->kind = k;
+	p->number = req.page;
+	p->asked_boot_ms = now.boot_ms;
+	r = jobs_start(k->owner->jobs, &req, k->waited, names_answer_cb, p,
+	    &p->job);
+	if (r != 0) {
+		p->job = NULL;
+		return r;
+	}
+	k->asked++;
+	k->under_way++;
+	return 0;
+}
+
+/* As many as may be: those that are known of, else the one that comes next. */
+static int
+names_ask_more(struct names_kind *k)
+{
+	unsigned int most = k->for_names && JOB_IS_WAITED(k->waited)
+	    ? NAMES_PAGES_AT_ONCE : 1;
+	int r;
+
+	while (k->under_way < most && (k->asked < k->last ||
+	    (k->under_way == 0 && k->more))) {
+		k->more = false;
+		if ((r = names_ask_page(k)) != 0)
+			return r;
+	}
+	return 0;
+}
+
+static int
+names_ask_first(struct names_kind *k)
+{
+	k->asked = k->last = 0;
+	k->more = k->again = false;
+	return names_ask_page(k);
+}
 
 /* The pages so far are void.  Returns 0 or ERR_NOMEM. */
 static int
@@ -330,13 +417,12 @@ names_ask_again(struct names_kind *k)
 {
 	struct listing *next = listing_new();
 
-	k->again = false;
+	names_cancel(k);
 	if (next == NULL)
 		return ERR_NOMEM;
 	listing_unref(k->next);
 	k->next = next;
-	k->page = 1;
-	return names_ask_page(k);
+	return names_ask_first(k);
 }
 
 /* has_more alone would let a confused service keep us for ever. */
@@ -344,65 +430,67 @@ static bool
 names_has_more(const struct names_kind *k, const struct upstream_page *page,
     size_t news)
 {
-	return page->has_more && news > 0 && k->page < NAMES_PAGES_MAX &&
+	return page->has_more && news > 0 && k->asked < NAMES_PAGES_MAX &&
 	    listing_count(k->next) < NAMES_ROWS_MAX;
+}
+
+/* How many there are, as the first one tells. */
+static unsigned int
+names_last(const struct upstream_page *page)
+{
+	uint64_t n = page->count;
+
+	if (!page->has_more || n == 0 || page->total == 0)
+		return 0;
+	n = (page->total - 1) / n + 1;
+	return n > NAMES_PAGES_MAX ? NAMES_PAGES_MAX : (unsigned int)n;
+}
+
+/* A page has come.  0, ERR_NOMEM, or ERR_AGAIN: it is of no use to go on. */
+static int
+names_take_page(struct names_kind *k, const struct names_page *p,
+    struct upstream_page *page)
+{
+	bool wanted = k->owner->page_cb(k->owner->arg, k->kind, page,
+	    p->asked_boot_ms);
+	size_t news = 0;
+	int r = listing_add(k->next, page, &news);
+
+	if (r != 0)
+		return r;
+	if (p->number == 1)
+		k->last = names_last(page);
+	if (p->number == k->asked)
+		k->more = names_has_more(k, page, news);
+	if (!page->has_more && p->number < k->last)
+		k->last = p->number; /* there are fewer than was told */
+	if (!wanted && !k->for_names && (k->more || k->asked < k->last))
+		return ERR_AGAIN;
+	return names_ask_more(k);
 }
 
 static void
 names_answer_cb(void *arg, struct job *job, struct upstream_answer *answer)
 {
-	struct names_kind *k = arg;
+	struct names_page *p = arg;
+	struct names_kind *k = p->kind;
 	struct upstream_page *page = answer->page;
-	size_t news = 0;
-	bool wanted = true, more = false;
 
-	if (k->page == 1)
+	if (p->number == 1)
 		k->next_sent = job_sent(job);
-	k->job = NULL;
-	if (k->again) {
-		if (page != NULL)
-			upstream_page_free(page);
-		answer->page = NULL;
-		if ((answer->error = names_ask_again(k)) != 0)
-			names_end(k, answer);
-		return;
-	}
-	if (answer->error == 0) {
-		wanted = k->owner->page_cb(k->owner->arg, k->kind, page,
-		    k->page_asked_boot_ms);
-		answer->error = listing_add(k->next, page, &news);
-		more = answer->error == 0 && names_has_more(k, page, news);
-	}
+	p->job = NULL;
+	k->under_way--;
+	answer->page = NULL;
+	if (k->again)
+		answer->error = names_ask_again(k);
+	else if (answer->error == 0)
+		answer->error = names_take_page(k, p, page);
 	if (page != NULL)
 		upstream_page_free(page);
-	answer->page = NULL;
-	if (more && !wanted && !k->for_names) {
-		answer->error = ERR_AGAIN;
-	} else if (more) {
-		k->page++;
-		answer->error = names_ask_page(k);
-		if (answer->error == 0)
-			return;
-	}
-	names_end(k, answer);
-}
-
-static int
-names_ask_page(struct names_kind *k)
-{
-	const struct upstream_request req = {
-		.op = k->kind == REF_SECRET ? UPSTREAM_LIST_SECRETS
-		    : UPSTREAM_LIST_KEYS,
-		.page = k->page,
-		.page_size = NAMES_PAGE_SIZE,
-	};
-
-	struct now now;
-
-	clock_read(&now);
-	k->page_asked_boot_ms = now.boot_ms;
-	return jobs_start(k->owner->jobs, &req, k->waited, names_answer_cb, k,
-	    &k->job);
+	if (answer->error != 0)
+		names_cancel(k);
+	if (k->under_way == 0)
+		names_end(k, answer);
 }
 
 /* Begin a renewal, if none is under way. */
@@ -417,10 +505,9 @@ names_begin(struct names_kind *k, enum job_waited waited, const struct now *now)
 	if (k->next == NULL)
 		return ERR_NOMEM;
 	k->next_begun_boot_ms = now->boot_ms;
-	k->page = 1;
 	k->waited = waited;
 	k->for_names = false;
-	r = names_ask_page(k);
+	r = names_ask_first(k);
 	if (r != 0) {
 		listing_unref(k->next);
 		k->next = NULL;
@@ -433,6 +520,7 @@ names_renew(struct names *n, enum ref_kind kind, enum job_waited waited,
     const struct now *now)
 {
 	struct names_kind *k = names_of(n, kind);
+	size_t i;
 	int r;
 
 	r = names_begin(k, waited, now);
@@ -442,8 +530,10 @@ names_renew(struct names *n, enum ref_kind kind, enum job_waited waited,
 	if (waited > k->waited)
 		k->waited = waited;
 	/* also if it is none the higher: the page may hang */
-	if (k->job != NULL)
-		job_set_waited(k->job, k->waited);
+	for (i = 0; i < NAMES_PAGES_AT_ONCE; i++) {
+		if (k->pages[i].job != NULL)
+			job_set_waited(k->pages[i].job, k->waited);
+	}
 	return 0;
 }
 

@@ -21,9 +21,6 @@
 static_assert(MSG_RESULT_HEAD_MAX + OUT_INLINE_MAX <= OPER_ANSWER_MAX,
     "a RESULT does not fit OPER_ANSWER_MAX");
 
-/* Whoever asks for a name that the listing lacks has it renewed this often. */
-#define OPER_RELIST_MS 10000
-
 /* --- the end ----------------------------------------------------------- */
 
 static struct oper *
@@ -362,12 +359,16 @@ oper_wait(struct oper *op, struct fetch_wait *wait)
 	session_count_waiting(op->s, 1);
 }
 
-/* The cached listing at first, then one that is newer. */
+/*
+ * The cached listing at first, then one that is newer: but whoever asks for
+ * names that are not there has it renewed no more often than reads do.
+ */
 static void
 oper_list(struct oper *op, const struct now *now)
 {
 	const struct fetch_query q = {
-		.max_age_ms = op->relisted ? OPER_RELIST_MS : MSG_NO_LIMIT,
+		.max_age_ms = op->relisted
+		    ? op->s->env->settings->negative_ttl_ms : MSG_NO_LIMIT,
 		.max_stale_ms = MSG_NO_LIMIT,
 		.quiet = true,
 		.patient = session_is_patient(op->s),

@@ -13,6 +13,7 @@
 #include "conn.h"
 #include "err.h"
 #include "harden.h"
+#include "httpsock.h"
 #include "keys.h"
 #include "limit.h"
 #include "log.h"
@@ -28,6 +29,7 @@ struct reload_next {
 	struct limit *limit;	/* NULL: the same rate, the old one stays */
 	struct preload *preload;
 	struct listener *listener; /* NULL: the old one stays */
+	struct httpsock_next *http;
 };
 
 /* --- the file --- */
@@ -170,6 +172,20 @@ reload_same_socket(const struct settings *a, const struct settings *b)
 	return strcmp(a->socket, b->socket) == 0;
 }
 
+/* One that comes from the service manager stays, as socket= does. */
+static int
+reload_keep_http(struct reload *rl, struct settings *fresh,
+    const struct settings *old)
+{
+	if (!httpsock_is_inherited(rl->http) ||
+	    reload_same_text(fresh->http_socket, old->http_socket))
+		return 0;
+	reload_note(rl, "http-socket= has changed: the socket in use comes "
+	    "from the service manager and stays as it is; see its .socket "
+	    "unit");
+	return reload_keep_text(&fresh->http_socket, old->http_socket);
+}
+
 /* The snapshot of this cache stays where it is looked for at the next start. */
 static int
 reload_keep_state(struct reload *rl, struct settings *fresh,
@@ -215,6 +231,8 @@ reload_find_fixed(struct reload *rl, struct reload_next *next)
 		if (r == 0)
 			r = reload_keep_socket(fresh, old);
 	}
+	if (r == 0)
+		r = reload_keep_http(rl, fresh, old);
 	if (r == 0)
 		r = reload_keep_state(rl, fresh, old);
 	return r;
@@ -298,19 +316,25 @@ reload_prepare(struct reload *rl, struct reload_next *next)
 	    rl->preloaded, rl->arg);
 	if (next->preload == NULL)
 		return reload_no_memory(rl);
-	r = reload_prepare_socket(rl, next);
-	if (r == 0 && (r = reload_prepare_upstream(rl, next)) != 0)
+	if ((r = reload_prepare_socket(rl, next)) != 0)
+		return r;
+	r = httpsock_prepare(rl->http, fresh, rl->why, sizeof(rl->why),
+	    &next->http);
+	if (r == 0)
+		r = reload_prepare_upstream(rl, next);
+	if (r != 0)
 		reload_restore_access(rl, next);
 	return r;
 }
 
 static void
-reload_discard(struct reload_next *next)
+reload_discard(struct reload *rl, struct reload_next *next)
 {
 	audit_free(next->audit);
 	limit_free(next->limit);
 	preload_free(next->preload);
 	listener_free(next->listener);
+	httpsock_discard(rl->http, next->http);
 	settings_free(next->settings);
 }
 
@@ -330,6 +354,7 @@ reload_switch_parts(struct reload *rl, struct reload_next *next)
 		listener_retire(*rl->listener);
 		*rl->listener = next->listener;
 	}
+	httpsock_switch(rl->http, next->http);
 }
 
 static void
@@ -381,7 +406,7 @@ reload_run(struct reload *rl)
 	if (r != 0) {
 		log_error("reload failed: %s; the running configuration stays "
 		    "in force", rl->why);
-		reload_discard(&next);
+		reload_discard(rl, &next);
 		return false;
 	}
 	reload_switch(rl, &next);

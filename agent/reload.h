@@ -13,6 +13,7 @@
 #include "session.h"
 
 struct conns;
+struct httpsock;
 struct keys;
 struct listener;
 struct preload;
@@ -37,6 +38,7 @@ struct reload {
 	struct conns *conns;
 	struct audit **audit;
 	struct listener **listener;
+	struct httpsock *http;
 	struct preload **preload;
 	void (*preloaded)(void *arg, const char *missing);
 	void *arg;		/* preloaded's */

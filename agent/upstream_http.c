@@ -342,7 +342,7 @@ done_cb(void *arg, CURL *easy, CURLcode result)
 		read_headers(c, &answer, &retry_after_s);
 		upstream_status_read(&c->req, status, retry_after_s,
 		    (struct view){c->body.mem, c->body.len}, &answer);
-		if (c->req.relay != NULL)
+		if (c->req.relay != NULL && answer.status != 0)
 			upstream_relay_reply(c, &answer);
 	} else {
 		transfer_failed(c, result, &answer);

@@ -124,6 +124,12 @@ read_relayed(const struct upstream_relay *relay, struct view body,
 
 	if (status >= 200 && status < 300)
 		return;
+	if (status < 200 || status > 599) {
+		/* 101 would tell the caller that HTTP ends here */
+		say(a, ERR_UPSTREAM_ERROR, "no status that ends an answer");
+		a->status = 0;
+		return;
+	}
 	if (status == 401 && !relay->without_key)
 		say(a, ERR_UNAUTHORIZED,
 		    "the service refuses the agent's API key");

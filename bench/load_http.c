@@ -118,7 +118,7 @@ batch_build(struct load *l)
 		die("%s: too long", l->opt.path);
 	l->request_len = (size_t)n;
 	if ((l->batch = malloc(l->request_len * l->opt.depth)) == NULL ||
-	    (l->value = malloc(l->opt.value_len)) == NULL)
+	    (l->value = malloc(l->opt.value_len + 1)) == NULL)
 		die("no memory");
 	for (i = 0; i < l->opt.depth; i++)
 		memcpy(l->batch + i * l->request_len, one, l->request_len);
@@ -181,7 +181,7 @@ peer_answer(struct load *l, struct peer *p, const uint8_t *at, size_t len)
 		l->body_len = body;
 	if (body != l->body_len)
 		die("an answer of another length");
-	if (!p->checked && memmem(at + head, body, l->value,
+	if (!p->checked && l->opt.value_len > 0 && memmem(at + head, body, l->value,
 	    l->opt.value_len) == NULL)
 		die("an answer without the value");
 	p->checked = true;
@@ -307,7 +307,7 @@ load_measure(struct load *l)
 
 static const char usage_text[] =
     "Usage: load_http --socket PATH --path TARGET [OPTION]...\n"
-    "  --length N         bytes of the value in the answer (64)\n"
+    "  --length N         bytes of the value in the answer (64); 0: any\n"
     "  --connections N    connections that ask (1)\n"
     "  --depth N          requests a connection sends at once (1)\n"
     "  --requests N       stop after so many (1000000)\n"
@@ -380,7 +380,7 @@ options(struct options *o, int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1)
 		option(o, c, optarg);
 	if (optind != argc || o->socket == NULL || o->path == NULL ||
-	    o->value_len == 0 || o->connections == 0 || o->depth == 0 ||
+	    o->connections == 0 || o->depth == 0 ||
 	    !(o->seconds > 0 && o->seconds <= 60))
 		usage();
 }

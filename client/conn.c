@@ -137,8 +137,9 @@ conn_try_open(struct conn *c, const char *path)
 }
 
 /*
- * What was sent stays in front until there is no room behind it, and what does
- * not fit doubles the buffer: many small requests are not copied often.
+ * What is not sent moves to the front where that makes room and is at most
+ * half of the buffer; else the buffer doubles.  So neither are many small
+ * requests copied often, nor does it grow while as much goes as comes.
  */
 int
 conn_reserve(struct conn *c, size_t max, struct wr *ret_wr)
@@ -148,7 +149,14 @@ conn_reserve(struct conn *c, size_t max, struct wr *ret_wr)
 
 	if (max > SIZE_MAX / 4 || used > SIZE_MAX / 4)
 		return ERR_NOMEM;
-	if (max > c->out_size - c->out_len) {
+	if (max > c->out_size - c->out_len && c->out_off > 0 &&
+	    used <= c->out_size / 2 && max <= c->out_size - used) {
+		if (used > 0)
+			memmove(c->out, c->out + c->out_off, used);
+		wipe(c->out + used, c->out_len - used);
+		c->out_off = 0;
+		c->out_len = used;
+	} else if (max > c->out_size - c->out_len) {
 		size = used + max;
 		if (used > 0 && size < c->out_size * 2)
 			size = c->out_size * 2;

@@ -153,7 +153,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (size > 0) {
 		r = http_head_parse(data, size, &head);
 		if (r == ERR_BAD_REQUEST)
-			FUZZ_ASSERT(head.why != NULL && head.status >= 400);
+			FUZZ_ASSERT(head.why != NULL && head.status >= 400 &&
+			    strpbrk(head.why, "\"\\") == NULL);
 		if (r != 0)
 			return 0;
 		check_head(data, &head);

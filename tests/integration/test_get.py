@@ -303,6 +303,87 @@ class Fields(Case):
         self.assertEqual(o["name"], "db/prod")
 
 
+SEED20, SEED32, SEED64 = (
+    base64.b32encode((b"1234567890" * 7)[:n]).decode().rstrip("=")
+    for n in (20, 32, 64))
+
+
+class Totp(Case):
+    """One-time codes by the vectors of RFC 6238, appendix B, at their times,
+    from seeds as the service keeps them."""
+
+    STEERED = True
+    WALL = 1111111109
+    SEED = {"secrets": [
+        secret("sha1", totpSecret="otpauth://totp/Example:me?secret=" +
+               SEED20 + "&digits=8&issuer=Example"),
+        secret("sha256", totpSecret="otpauth://totp/a?algorithm=SHA256"
+               "&digits=8&period=30&secret=" + SEED32),
+        secret("sha512", totpSecret="otpauth://totp/a?secret=" + SEED64 +
+               "&algorithm=SHA512&digits=8"),
+        secret("bare", totpSecret="gezd gnbv gy3t qojq " * 2),
+        secret("minute", totpSecret="otpauth://totp/a?secret=" + SEED20 +
+               "&digits=8&period=60"),
+        secret("seven", totpSecret="otpauth://totp/a?secret=" + SEED20 +
+               "&digits=7"),
+        secret("wrong", totpSecret="otpauth://totp/a?secret=not*base32"),
+        secret("hotp", totpSecret="otpauth://hotp/a?secret=" + SEED20),
+    ]}
+    VECTORS = [
+        (1111111109, "07081804", "68084774", "25091201"),
+        (1111111111, "14050471", "67062674", "99943326"),
+        (1234567890, "89005924", "91819424", "93441116"),
+        (2000000000, "69279037", "90698825", "38618901"),
+        (20000000000, "65353130", "77737706", "47863826"),
+    ]
+
+    def codes(self, *names):
+        return self.ok("get", *(ref(n, field="totp") for n in names)) \
+            .decode().split()
+
+    def at(self, wall):
+        """Real time goes on: be sure to be within the period."""
+        self.clock.set_wall(wall + 0.5)
+
+    def test_vectors_of_the_rfc_for_each_hash(self):
+        for wall, *codes in self.VECTORS:
+            with self.subTest(wall):
+                # 1111111109 is the last second of its period
+                self.at(wall // 30 * 30)
+                self.assertEqual(self.codes("sha1", "sha256", "sha512"),
+                                 codes)
+        # all of it from the cache: the seed has been read once
+        for name in ("sha1", "sha256", "sha512"):
+            self.assertEqual(self.sandbox.reads(name), 1)
+
+    def test_digits_period_and_a_bare_seed(self):
+        self.at(1234567890)
+        self.assertEqual(self.codes("sha1", "bare", "seven"),
+                         ["89005924", "005924", "9005924"])
+        # of a minute: the 30 s counter of this moment is 66666666
+        self.at(66666666 * 60)
+        at_60 = self.codes("minute")
+        self.at(66666666 * 30)
+        self.assertEqual(self.codes("sha1"), at_60)
+
+    def test_code_changes_with_the_period_and_is_never_the_seed(self):
+        self.at(1234567890)
+        r = ref("sha1", field="totp")
+        first = self.get(r)
+        self.assertEqual(self.get("sha1", "--field", "totp"), first)
+        self.assertEqual(self.get_json(r)["value"].encode(), first)
+        self.at(1234567890 + 30)
+        self.assertNotEqual(self.get(r), first)
+
+    def test_seed_that_is_none_is_an_error_that_does_not_show_it(self):
+        for name in ("wrong", "hotp"):
+            got = self.fails(1, "get", ref(name, field="totp"))
+            self.assertNotIn("not*base32", got.err)
+            self.assertNotIn(SEED20, got.err)
+            # the value itself is not concerned
+            self.get(name)
+
+
 class Json(Case):
     SEED = {"secrets": [FULL, secret("bare", val="bare value")]}
 
@@ -417,6 +498,15 @@ class Versions(Case):
         self.assertEqual(self.get("versioned"), b"value v7")
         o = self.get_json(ref("versioned", version=6))
         self.assertEqual((o["version"], o["value"]), (6, "value v6"))
+
+    def test_option_version_is_the_same_as_the_parameter(self):
+        for v in (5, 6, 7):
+            self.assertEqual(self.get("versioned", "--version", str(v)),
+                             f"value v{v}".encode())
+        self.assertEqual(self.get("versioned", "--version=6", "--field",
+                                  "name"), b"versioned")
+        self.fails(2, "get", "versioned", "--version", "new",
+                   saying="--version")
 
     def test_pinned_version_is_fetched_once(self):
         self.get(ref("s", version=6))

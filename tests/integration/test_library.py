@@ -17,13 +17,14 @@ from harness import Case, secret
 
 STAGE = None
 PROGRAM = None
+CPP_PROGRAM = None      # library.cc, if there is a compiler of C++
 FLAGS = []
 LIBDIR = ""
 
 
 def setUpModule():
     """Install the library into a stage and build library.c against it."""
-    global STAGE, PROGRAM, FLAGS, LIBDIR
+    global STAGE, PROGRAM, CPP_PROGRAM, FLAGS, LIBDIR
     if harness.SANITIZED:
         raise unittest.SkipTest("a library with sanitizers needs a program "
                                 "with them")
@@ -51,6 +52,11 @@ def setUpModule():
     PROGRAM = os.path.join(STAGE, "library")
     cc("-o", PROGRAM, os.path.join(harness.HERE, "library.c"), "-pthread",
        *FLAGS)
+    if shutil.which("c++") is not None:
+        CPP_PROGRAM = os.path.join(STAGE, "library-cpp")
+        cc("-std=c++17", "-pedantic", "-o", CPP_PROGRAM,
+           os.path.join(harness.HERE, "library.cc"), *FLAGS,
+           compiler=["c++"])
 
 
 def find(name):
@@ -300,6 +306,92 @@ class Library(Case):
             self.assertEqual(self.lib("get", r), self.get(r))
             o = json.loads(self.ok("get", "--json", r))
             self.assertEqual(o["value"].encode(), self.lib("get", r))
+
+
+class Cpp(Case):
+    """library.cc: C++, and requests in an event loop."""
+
+    SEED = {"secrets": [secret("a", "db/a", "value of a"),
+                        secret("b", val="value of b")],
+            "keys": [{"id": "k", "name": "enc", "keyType": "encryption",
+                      "algorithm": "AES-256-GCM", "isDefault": True}]}
+    A, B = "qapi://secrets/db/a", "qapi://secrets/b"
+
+    def setUp(self):
+        if CPP_PROGRAM is None:
+            self.skipTest("no compiler of C++")
+        super().setUp()
+
+    def start_it(self, *args):
+        env = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": LIBDIR,
+               "QAPI_AGENT_SOCK": self.socket}
+        p = subprocess.Popen([CPP_PROGRAM, *args], env=env, text=True,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(p.stdout.close)
+        self.addCleanup(p.stdin.close)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        return p
+
+    def run_it(self, *args, status=0):
+        p = self.start_it(*args)
+        out = p.stdout.read()
+        self.assertEqual(p.wait(harness.LONG), status)
+        return out
+
+    def test_header_links_and_values_come(self):
+        self.assertEqual(self.run_it("get", self.A, self.B),
+                         "value of a\nvalue of b\n")
+
+    def test_requests_in_an_event_loop(self):
+        none = "qapi://secrets/none"
+        lines = self.run_it("loop", self.A, none, self.B, "x://").split("\n")
+        self.assertEqual(sorted(lines), sorted([
+            f"{self.A}=value of a", f"{self.B}=value of b",
+            f"{none}!not-found", "x://!bad-request", ""]))
+
+    def test_slow_one_does_not_hold_up_the_others(self):
+        self.run_it("get", self.B)
+        self.sandbox.fault("/secrets/a*", latencyMs=300)
+        self.sandbox.fault("/secrets?*", latencyMs=300)
+        lines = self.run_it("loop", self.A, self.B).splitlines()
+        self.assertEqual(lines, [f"{self.B}=value of b",
+                                 f"{self.A}=value of a"])
+
+    def test_requests_go_on_after_a_restart_of_the_agent(self):
+        p = self.start_it("again", self.A)
+        self.assertEqual(p.stdout.readline(), f"{self.A}=value of a\n")
+        self.restart_agent()
+        p.stdin.write("\n")
+        p.stdin.flush()
+        self.assertEqual(p.stdout.readline(), f"{self.A}=value of a\n")
+        self.assertEqual(p.wait(harness.LONG), 0)
+
+    def test_agent_that_is_not_there(self):
+        self.assertEqual(self.agent.stop(), 0)
+        self.assertEqual(self.run_it("loop", self.A),
+                         f"{self.A}!unreachable\n")
+
+    def test_watch_by_steps(self):
+        p = self.start_it("watch", self.A)
+        self.assertEqual(p.stdout.readline(), "watched\n")
+        self.sandbox.rotate("a", "another value of a")
+        self.ok("refresh", self.A)
+        self.assertEqual(p.stdout.readline(), "changed\n")
+        self.assertEqual(p.wait(harness.LONG), 0)
+
+    def test_call(self):
+        self.assertEqual(self.run_it("call", "GET", "/roles"), "200\n[]")
+        self.assertTrue(self.run_it("call", "GET", "/roles/none")
+                        .startswith("404\n{"))
+        out = self.run_it("call", "POST", "/roles", '{"name": "viewer"}')
+        self.assertEqual(out[:4], "201\n")
+        self.assertEqual(json.loads(out[4:])["name"], "viewer")
+
+    def test_seal_and_open(self):
+        value = "seal me " * 20000
+        self.sandbox.set("b", value=value)
+        self.assertEqual(self.run_it("seal", self.B), value)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import subprocess
 import time
 
 import harness
+import wire
 from harness import Case, secret, value
 
 CHUNK = 1 << 20
@@ -262,6 +263,44 @@ class Memory(Case):
             w.close()
         self.wire().ping()
         self.clean("after readers left")
+
+    def test_no_copy_of_what_operations_see(self):
+        self.begin()
+        for name, kind, algorithm in (
+                ("mail", "encryption", "AES-256-GCM"),
+                ("sign", "signing", "ECDSA-P256")):
+            self.sandbox.api("POST", "/keys", {
+                "name": name, "keyType": kind, "algorithm": algorithm})
+        w = self.wire()
+        small, large = self.values[0].encode(), self.values[6].encode()
+        for data in (small, large):
+            payload = w.encrypt(data, "mail").VALUE
+            self.assertEqual(w.decrypt(payload).VALUE, data)
+            signature = w.sign(data, "sign").VALUE
+            self.assertEqual(w.verify(data, signature, "sign").VALID, 1)
+            w.verify(data + b"!", signature, "sign")
+            self.assertEqual(w.decrypt(payload, aad="x").error,
+                             "bad-request")
+            w.call("POST", "/roles", b'{"name": "%s"}' % data[:30])
+        self.clean("after operations")
+        self.pieces("after operations")
+        # a stream in the middle, and the data key that it was begun with
+        chunk = (small * 1000)[:wire.CHUNK]
+        seal = wire.Stream(w, key="mail")
+        sealed = seal.chunk(chunk.ljust(wire.CHUNK, b"x")).VALUE
+        opening = wire.Stream(w, header=seal.header)
+        self.assertEqual(opening.chunk(sealed).VALUE[:len(chunk)], chunk)
+        n = int.from_bytes(seal.header[50:52], "big")
+        key_id = seal.header[52:52 + n].decode()
+        wrapped = seal.header[seal.header.rindex(b"\0") + 2:].decode()
+        key = base64.b64decode(self.sandbox.api(
+            "POST", f"/keys/{key_id}/unwrap",
+            {"wrappedKey": wrapped, "context": base64.b64encode(
+                b"qapi-agent envelope 1").decode()})["keyMaterial"])
+        self.clean("in the middle of streams")
+        self.pieces("in the middle of streams")
+        self.assertEqual(Maps(self.agent.pid).search(
+            [key, base64.b64encode(key)[:40]]), {})
 
     def test_replaced_api_key_leaves_nothing(self):
         self.begin()

@@ -412,6 +412,8 @@ class Wire:
             ("ALGORITHM", algorithm), ("AAD", aad), ("DATA", data))
 
     def decrypt(self, payload, key=None, aad=None, deadline_ms=None):
+        if isinstance(payload, str):
+            payload = payload.encode()
         return self.answer(
             DECRYPT, ("DEADLINE_MS", deadline_ms), ("KEY", key),
             ("AAD", aad), ("DATA", payload))

@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import pkgutil
+import re
 import secrets
 import unittest
 import unittest.mock
@@ -85,6 +86,7 @@ class Common:
     def setUpClass(cls):
         cls.called = set()
         cls.ran = set()
+        cls.refused = set()     # what an agent need not hand on
         cls.target = cls.TARGET()
         cls.addClassCleanup(cls.target.stop)
         cls.target.start()
@@ -101,8 +103,22 @@ class Common:
         # Only where all tests have run: one alone calls what it calls.
         every = set(unittest.defaultTestLoader.getTestCaseNames(cls))
         missing = cls.wanted() - cls.called - NEVER_SENT
+        missing |= cls.never_asked() - cls.refused
         if cls.ran == every and missing:
             raise AssertionError("no test calls " + ", ".join(sorted(missing)))
+
+    @classmethod
+    def never_asked(cls):
+        """The endpoints of the sandbox that no request has come to."""
+        sandbox = cls.target.sandbox
+        asked = set(sandbox.requests())
+        out = set()
+        for e in sandbox.control("GET", "/endpoints")["endpoints"]:
+            end = f"{e['method']} {e['path']}"
+            pattern = re.compile(re.sub(r"\{[^}]*\}", "[^/]+", end))
+            if not any(pattern.fullmatch(a) for a in asked):
+                out.add(end)
+        return out
 
     @classmethod
     def wanted(cls):
@@ -140,8 +156,8 @@ class Common:
             self.assertEqual(getattr(v, field), want, field)
         return v
 
-    def http(self, method, path, body=None, status=200):
-        """The same endpoint without the SDK."""
+    def raw(self, method, path, body=None, status=200):
+        """The same endpoint without the SDK: headers and body."""
         request = urllib.request.Request(
             self.target.url + "/api/v1" + path, method=method,
             data=None if body is None else json.dumps(body).encode(),
@@ -149,10 +165,15 @@ class Common:
                      "Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=60) as r:
-                got, data = r.status, r.read()
+                got, headers, data = r.status, r.headers, r.read()
         except urllib.error.HTTPError as e:
-            got, data = e.code, e.read()
+            got, headers, data = e.code, e.headers, e.read()
         self.assertEqual(got, status, data)
+        return headers, data
+
+    def http(self, *args, **kw):
+        """Its body as JSON; None: there is none."""
+        data = self.raw(*args, **kw)[1]
         return json.loads(data) if data else None
 
     async def secret(self, **kw):

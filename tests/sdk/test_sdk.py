@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""The official SDK, unchanged, against the sandbox.
+"""The official SDK, unchanged, against the sandbox and through the agent.
 
 Run by env.py in an environment that has the SDK. Every method of every client
 class is called, and what it returns is looked at; a method that the SDK has
-and no test calls is a failure. All that is set are the SDK's own two
+and no test calls is a failure. So is an endpoint of the sandbox that nobody
+has asked for. All that is set are the SDK's own two
 variables, QUANTUMAPI_BASE_URL and QUANTUMAPI_API_KEY.
 """
 
@@ -24,6 +25,7 @@ from quantumapi.models import secrets as sec_m
 from quantumapi.models import usage as usage_m
 
 import target
+from calls_beyond import BeyondCalls
 from calls_identity import IdentityCalls
 from calls_keys import KeyCalls
 from calls_secrets import SecretCalls
@@ -34,7 +36,8 @@ from common import Watched, client_classes, name
 VERSION = "0.25.0"
 
 
-class Sdk(SecretCalls, KeyCalls, IdentityCalls, Tier2Calls, UnsendableCalls):
+class Sdk(SecretCalls, KeyCalls, IdentityCalls, Tier2Calls, UnsendableCalls,
+          BeyondCalls):
     """All of them; a subclass says what they run against."""
 
     async def test_version(self):
@@ -113,6 +116,12 @@ class Direct(Sdk, unittest.IsolatedAsyncioTestCase):
     """Against the sandbox."""
 
     TARGET = target.Service
+
+
+class ThroughAgent(Sdk, unittest.IsolatedAsyncioTestCase):
+    """Through the agent's http-listen, with its local token for a key."""
+
+    TARGET = target.ThroughAgent
 
 
 if __name__ == "__main__":

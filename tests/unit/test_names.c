@@ -465,6 +465,153 @@ test_listing_of_another_run_is_as_old_as_it_was(void **state)
 	assert_ptr_equal(names_listing(f->names, REF_SECRET), l);
 }
 
+/* --- pages at once --- */
+
+/* 3 rows a page and 14 of them, which each page tells. */
+static void
+make_long(struct fixture *f)
+{
+	static char ids[14][8];
+	unsigned int i;
+
+	f->fu.page_size = 3;
+	f->fu.total = 17;
+	for (i = 0; i < 14; i++) {
+		(void)snprintf(ids[i], sizeof(ids[i]), "t-%u", i);
+		fake_upstream_add(&f->fu, REF_SECRET, ids[i], ids[i], "x");
+	}
+}
+
+static struct upstream_call *
+page_call(struct fixture *f, unsigned int number)
+{
+	struct upstream_call *call;
+
+	TAILQ_FOREACH(call, &f->fu.calls, link) {
+		if (call->req.page == number)
+			return call;
+	}
+	return NULL;
+}
+
+static void
+answer_page(struct fixture *f, unsigned int number)
+{
+	struct upstream_call *call = page_call(f, number);
+
+	assert_non_null(call);
+	fake_upstream_answer_table(&f->fu, call);
+	fake_time_run();
+}
+
+static void
+test_who_waits_gets_several_pages_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	make_long(f);
+	renew(f, REF_SECRET, true);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 1);
+	answer_page(f, 1);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 4);
+	/* in any order */
+	answer_page(f, 4);
+	answer_page(f, 5);
+	answer_page(f, 3);
+	assert_non_null(page_call(f, 2));
+	assert_int_equal(fake_upstream_waiting(&f->fu), 2);
+	answer_page(f, 6);
+	assert_int_equal(f->told[REF_SECRET], 0);
+	answer_page(f, 2);
+	assert_int_equal(f->told[REF_SECRET], 1);
+	assert_int_equal(f->error, 0);
+	assert_int_equal(f->fu.lists, 6);
+	assert_int_equal(f->rows, 17);
+	assert_int_equal(listing_count(names_listing(f->names, REF_SECRET)),
+	    17);
+}
+
+static void
+test_what_nobody_waits_for_takes_one_at_a_time(void **state)
+{
+	struct fixture *f = *state;
+
+	make_long(f);
+	renew(f, REF_SECRET, false);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->fu.most, 1);
+	assert_int_equal(listing_count(names_listing(f->names, REF_SECRET)),
+	    17);
+	/* until somebody comes */
+	renew(f, REF_SECRET, false);
+	fake_time_run();
+	answer_page(f, 1);
+	renew(f, REF_SECRET, true);
+	answer_page(f, 2);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 4);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->told[REF_SECRET], 2);
+}
+
+static void
+test_total_that_is_wrong_does_no_harm(void **state)
+{
+	static const uint64_t totals[] = { 1, 4, 16, 18, 100, UINT64_MAX };
+	struct fixture *f = *state;
+	size_t i;
+
+	make_long(f);
+	for (i = 0; i < UNIT_COUNT(totals); i++) {
+		f->fu.total = totals[i];
+		f->fu.lists = 0;
+		renew(f, REF_SECRET, true);
+		fake_upstream_serve(&f->fu);
+		assert_int_equal(f->told[REF_SECRET], i + 1);
+		assert_int_equal(f->error, 0);
+		assert_int_equal(listing_count(names_listing(f->names,
+		    REF_SECRET)), 17);
+		/* a few beyond the end, at most */
+		assert_in_range(f->fu.lists, 6, 9);
+	}
+}
+
+static void
+test_failing_page_ends_the_others(void **state)
+{
+	struct fixture *f = *state;
+
+	make_long(f);
+	renew(f, REF_SECRET, true);
+	fake_time_run();
+	answer_page(f, 1);
+	fake_upstream_answer_status(&f->fu, page_call(f, 3), 403);
+	assert_int_equal(f->told[REF_SECRET], 1);
+	assert_int_equal(f->error, ERR_INSUFFICIENT_SCOPE);
+	assert_int_equal(fake_upstream_waiting(&f->fu), 0);
+	assert_false(names_renewing(f->names, REF_SECRET));
+}
+
+static void
+test_forgotten_with_several_under_way(void **state)
+{
+	struct fixture *f = *state;
+
+	make_long(f);
+	renew(f, REF_SECRET, true);
+	fake_time_run();
+	answer_page(f, 1);
+	names_forget(f->names, REF_SECRET);
+	answer_page(f, 3);
+	/* from the beginning */
+	assert_int_equal(fake_upstream_waiting(&f->fu), 1);
+	assert_non_null(page_call(f, 1));
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->told[REF_SECRET], 1);
+	assert_int_equal(listing_count(names_listing(f->names, REF_SECRET)),
+	    17);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -490,6 +637,11 @@ main(void)
 		test(test_renewal_for_values_ends_where_no_more_is_wanted),
 		test(test_renewal_for_values_goes_on_for_who_wants_names),
 		test(test_listing_of_another_run_is_as_old_as_it_was),
+		test(test_who_waits_gets_several_pages_at_once),
+		test(test_what_nobody_waits_for_takes_one_at_a_time),
+		test(test_total_that_is_wrong_does_no_harm),
+		test(test_failing_page_ends_the_others),
+		test(test_forgotten_with_several_under_way),
 	};
 
 	return cmocka_run_group_tests(tests, unit_secmem_setup,

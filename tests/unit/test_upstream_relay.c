@@ -94,6 +94,8 @@ answer_kinds(struct fake_conn *c, const char *path)
 		fake_printf(c, "HTTP/1.1 204 X\r\n\r\n");
 	else if (strcmp(path, "/same") == 0)
 		fake_printf(c, "HTTP/1.1 304 X\r\n\r\n");
+	else if (strcmp(path, "/switched") == 0)
+		fake_printf(c, "HTTP/1.1 101 X\r\nContent-Length: 2\r\n\r\n{}");
 	else if (strcmp(path, "/head") == 0)
 		fake_printf(c, "HTTP/1.1 200 X\r\nContent-Length: 77\r\n\r\n");
 	else if (strcmp(path, "/moved") == 0)
@@ -433,6 +435,19 @@ test_answers_come_back_as_they_are(void **state)
 	r = relay_for("GET", "/moved");
 	assert_int_equal(call(*state, &r)->status, 302);
 	assert_memory_equal(seen->head, "GET /api/v1/moved ", 18);
+}
+
+/* A client would leave HTTP at a 101, and wait on at any other 1xx. */
+static void
+test_no_answer_ends_with_a_status_of_one_that_goes_on(void **state)
+{
+	struct upstream_relay r = relay_for("POST", "/switched");
+	const struct upstream_answer *a = call(*state, &r);
+
+	assert_int_equal(a->error, ERR_UPSTREAM_ERROR);
+	assert_int_equal(a->status, 0);
+	assert_false(a->unsent);
+	assert_null(a->reply.body);
 }
 
 static void
@@ -791,6 +806,7 @@ main(void)
 		CALL(test_root_and_without_key),
 		CALL(test_bodies_of_any_bytes_and_size),
 		CALL(test_answers_come_back_as_they_are),
+		CALL(test_no_answer_ends_with_a_status_of_one_that_goes_on),
 		CALL(test_bound_of_an_answer),
 		CALL(test_what_could_not_be_sent_as_it_is_is_refused),
 		cmocka_unit_test(test_unsent_is_told),
