@@ -2,6 +2,7 @@
 
 #include "stream.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,9 @@
  * envelope, and the other way round (docs/envelope.md).
  */
 static const char stream_context[] = "qapi-agent envelope 1";
+
+static_assert(MSG_STREAM_BYTES_HEAD_LEN + MSG_CHUNK_MAX + MSG_CHUNK_EXTRA <=
+    SESSION_ANSWER_MAX, "a chunk's answer may find no room");
 
 /* Pages of the listing that are searched for the default key. */
 #define STREAM_PAGES_MAX 50

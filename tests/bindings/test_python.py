@@ -279,6 +279,44 @@ class Values(Case):
 
 
 class Service(Case):
+    def test_call(self):
+        self.py.get(REF).close()
+        r = self.py.call("GET", "/audit-logs?pageSize=1&action=SecretRead")
+        self.assertEqual((r.status, r.ok, r.content_type, r.freshness),
+                         (200, True, "application/json; charset=utf-8",
+                          None))
+        self.assertEqual(len(r.json()["items"]), 1)
+        body = {"name": "made", "value": "by call \0"}
+        r = self.py.call("POST", "/secrets", body=json.dumps(body))
+        self.assertEqual(r.status, 201)
+        self.assertEqual(self.py.get("qapi://secrets/made").text,
+                         "by call \0")
+        r = self.py.call("PATCH", "/api/v1/secrets/{id}",
+                         ref="qapi://secrets/made", body=b'{"notes":"n"}',
+                         content_type="application/json")
+        self.assertEqual((r.status, r.json()["notes"]), (200, "n"))
+        r = self.py.call("DELETE", "/secrets/{id}",
+                         ref="qapi://secrets/made")
+        self.assertEqual((r.status, r.body, r.content_type),
+                         (204, b"", None))
+        r = self.py.call("GET", "/secrets/none")
+        self.assertEqual((r.status, r.ok, r.json()["error"]),
+                         (404, False, "not_found"))
+        self.assertNotIn("not_found", repr(r))
+        for method, target in (("get", "/secrets"), ("GET", ""),
+                               ("GET", "/a\0"), ("", "/secrets")):
+            self.refused(qapi_agent.BadRequest, self.py.call, method, target)
+        self.sandbox.fault(path="*/keys*", status=429, retryAfter=7)
+        r = self.py.call("POST", "/keys", body="{}")
+        self.assertEqual((r.status, r.retry_after), (429, 7.0))
+
+    def test_call_is_done_once(self):
+        self.sandbox.fault(path="/api/v1/secrets", method="POST",
+                           action="drop")
+        self.refused(qapi_agent.UpstreamUnavailable, self.py.call, "POST",
+                     "/secrets", body='{"name":"x","value":"y"}')
+        self.assertEqual(self.sandbox.requests()["POST /api/v1/secrets"], 1)
+
     def test_encrypt(self):
         for data in (b"", b"\0\xff\xfe", "text ü".encode(),
                      bytearray(b"array"), memoryview(b"view")):

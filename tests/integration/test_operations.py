@@ -110,11 +110,28 @@ class Encrypt(Operations):
                            "stream")
 
     def test_new_key_is_found_though_the_listing_is_cached(self):
+        self.restart_agent({"cache": {"negative-ttl": "50ms"}})
         self.key_("first")
         w = self.wire()
         self.assertEqual(w.encrypt(b"x", "first").type, wire.RESULT)
-        self.assert_failed(w.encrypt(b"x", self.ids["first"][:-1] + "x"),
-                           "not-found")
+        self.key_("second")
+        self.wait(lambda: w.encrypt(b"x", "second").type == wire.RESULT,
+                  "the listing was renewed for it")
+        # one that was made through the agent needs no such wait
+        f = w.call("POST", "/keys", b'{"name": "third", "keyType": '
+                   b'"encryption", "algorithm": "AES-256-GCM"}')
+        self.assertEqual(f.STATUS, 201)
+        self.assertEqual(w.encrypt(b"x", "third").ID,
+                         json.loads(f.VALUE)["id"])
+
+    def test_names_that_are_not_there_do_not_each_ask_for_the_listing(self):
+        self.key_("first")
+        w = self.wire()
+        self.assertEqual(w.encrypt(b"x", "first").type, wire.RESULT)
+        self.sandbox.forget()
+        for i in range(20):
+            self.assert_failed(w.encrypt(b"x", f"no-{i}"), "not-found")
+        self.assertLessEqual(self.hits_of("/keys", "GET"), 2)
 
     def test_two_keys_of_one_name_are_no_guess(self):
         a, b = self.key_("first"), self.key_("second")
@@ -427,6 +444,18 @@ class Rules(Operations):
             wire.Stream(self.wire(), key="other").opened)
         self.assertEqual(wire.Stream(self.wire(), key="mail/a").opened.type,
                          wire.STREAM_BYTES)
+
+    def test_first_request_by_id_is_judged_by_the_name(self):
+        """Nothing is known then: the listing has to say what it is."""
+        w, _ = self.begin(keys="mail/*", operations="encrypt")
+        self.assert_denied(w.encrypt(b"x", self.ids["other"]))
+        self.assertEqual(self.hits_of("/encrypt"), 2)   # of begin()
+        self.restart_agent(allow=[("ops", {
+            "user": "root", "keys": "id:" + self.ids["mail/a"],
+            "operations": "encrypt"})])
+        w = self.wire()
+        self.assert_denied(w.encrypt(b"x", "other"))
+        self.assertEqual(w.encrypt(b"x", "mail/a").type, wire.RESULT)
 
     def test_denied_is_the_same_whether_or_not_it_exists(self):
         w, _ = self.begin(keys="mail/*", operations="encrypt")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Test the official SDK, in a virtual environment of its own.
 
-    run.py [ARGUMENT...]         for unittest: Direct.test_health
+    run.py [ARGUMENT...]         for unittest: Direct, ThroughAgent.test_health
 
 The environment is made from requirements.txt in $QAPI_SDK_VENV, by default
 ./venv, unless it is there already. Exit status: that of the tests; 77 where

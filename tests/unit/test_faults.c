@@ -17,12 +17,15 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "caller.h"
 #include "drill.h"
+#include "envelope.h"
 #include "err.h"
 #include "fake_time.h"
 #include "limit.h"
 #include "listing.h"
 #include "log.h"
+#include "msg_call.h"
 #include "msg_report.h"
 #include "msg_watch.h"
 #include "peer.h"
@@ -288,6 +291,7 @@ struct answers {
 	unsigned int errors;
 	unsigned int lists;	/* last frames of one */
 	unsigned int done;
+	unsigned int others;	/* CALLED, VERIFIED, STREAM_BYTES */
 };
 
 /* False if the connection would have to be closed, for want of memory. */
@@ -334,6 +338,9 @@ collect(struct core *c, struct answers *a)
 			a->lists += frame.flags == 0;
 		} else if (frame.type == FRAME_DONE) {
 			a->done++;
+		} else if (frame.type >= FRAME_CALLED &&
+		    frame.type <= FRAME_STREAM_BYTES) {
+			a->others++;
 		}
 	}
 	if (whole)
@@ -640,6 +647,209 @@ asks(struct core *c)
 	return failed == 0 && whole;
 }
 
+/* --- what the service does for a caller --- */
+
+#define DATA_KEY "\"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\""
+
+static const struct {
+	const char *target;	/* how it begins */
+	const char *body;
+} replies[] = {
+	{ "/encrypt", "{\"encryptedPayload\":\"cGF5\",\"keyId\":\"key_1\"}" },
+	{ "/decrypt", "{\"plaintext\":\"eA==\",\"encoding\":\"base64\"}" },
+	{ "/sign", "{\"signature\":\"c2ln\",\"keyId\":\"key_1\"}" },
+	{ "/verify", "{\"isValid\":true}" },
+	{ "/keys/key_1/generate-data-key", "{\"plaintextKey\":" DATA_KEY ","
+	    "\"encryptedKey\":\"wrapped\",\"keyId\":\"key_1\"}" },
+	{ "/keys/key_1/unwrap", "{\"keyMaterial\":" DATA_KEY "}" },
+	{ "/keys?", "{\"keys\":[{\"id\":\"key_1\",\"isDefault\":true}]}" },
+	{ "", "{}" },
+};
+
+/* The service has the memory that the test's answers take. */
+static void
+reply(struct core *c, struct upstream_call *call)
+{
+	struct upstream_answer answer = {
+		.status = 200, .date_ms = MSG_NO_TIME,
+	};
+	const struct view target = call->req.relay->target;
+	size_t i = 0, n;
+
+	while ((n = strlen(replies[i].target)) > target.len ||
+	    memcmp(replies[i].target, target.p, n) != 0)
+		i++;
+	armed = false;
+	answer.reply.body = object_new(REF_KEY, unit_view(""), unit_view(""));
+	assert_non_null(answer.reply.body);
+	assert_int_equal(object_set_data(answer.reply.body,
+	    unit_view(replies[i].body), NULL, 0), 0);
+	armed = true;
+	fake_upstream_answer(&c->fu, call, &answer);
+}
+
+static void
+serve_operations(struct core *c)
+{
+	struct upstream_call *call;
+	unsigned int n = 0;
+
+	fake_time_run();
+	while ((call = fake_upstream_first(&c->fu)) != NULL) {
+		assert_true(++n < 1000);
+		if (call->req.op == UPSTREAM_RELAY)
+			reply(c, call);
+		else
+			fake_upstream_answer_table(&c->fu, call);
+		fake_time_run();
+	}
+}
+
+static void
+send_crypt(struct core *c, uint8_t type, uint64_t id, const char *key)
+{
+	static uint8_t buf[4096];
+	const struct msg_crypt m = {
+		.deadline_ms = 60 * SECOND, .key = unit_view(key),
+		.aad = unit_view("aad"), .signature = unit_view("signature"),
+		.data = unit_view("data"),
+	};
+	struct wr wr;
+
+	wr_init(&wr, buf, sizeof(buf));
+	msg_crypt_encode(&wr, type, id, &m, false);
+	handle(c, &wr);
+}
+
+static void
+send_call(struct core *c, uint64_t id, const char *method, const char *target)
+{
+	static uint8_t buf[4096];
+	struct msg_call m;
+	struct wr wr;
+
+	msg_call_init(&m);
+	m.terms.deadline_ms = 60 * SECOND;
+	m.method = unit_view(method);
+	m.target = unit_view(target);
+	m.has_data = true;
+	m.data = unit_view("{\"name\":\"x\"}");
+	wr_init(&wr, buf, sizeof(buf));
+	msg_call_encode(&wr, id, &m, false);
+	handle(c, &wr);
+}
+
+static void
+send_stream(struct core *c, uint64_t id, bool seal)
+{
+	static uint8_t buf[4096], header[512];
+	const struct envelope e = {
+		.cipher = ENVELOPE_XCHACHA20_POLY1305,
+		.chunk_len = MSG_CHUNK_MAX,
+		.stream = unit_view("012345678901234567890123"),
+		.key_id = unit_view("key_1"), .wrapped = unit_view("wrapped"),
+	};
+	struct msg_stream_open m = { .deadline_ms = 60 * SECOND,
+		.seal = seal };
+	struct wr wr;
+
+	wr_init(&wr, header, sizeof(header));
+	envelope_encode(&wr, &e);
+	assert_false(wr.failed);
+	m.header = (struct view){ header, wr.len };
+	wr_init(&wr, buf, sizeof(buf));
+	msg_stream_open_encode(&wr, id, &m);
+	handle(c, &wr);
+}
+
+static void
+send_chunk(struct core *c, uint64_t id, uint64_t stream)
+{
+	static uint8_t buf[256];
+	const struct msg_stream_data m = { stream, true,
+		unit_view("twenty bytes or more") };
+	struct wr wr;
+
+	wr_init(&wr, buf, sizeof(buf));
+	msg_stream_data_encode(&wr, id, &m, false);
+	handle(c, &wr);
+}
+
+static void
+send_cancel(struct core *c, uint64_t id)
+{
+	uint8_t buf[64];
+	struct wr wr;
+
+	wr_init(&wr, buf, sizeof(buf));
+	msg_empty_encode(&wr, FRAME_CANCEL, id);
+	handle(c, &wr);
+}
+
+static bool
+asks_for_operations(struct core *c, struct answers *a)
+{
+	bool whole = true;
+
+	send_crypt(c, FRAME_ENCRYPT, 1, "sign");
+	send_crypt(c, FRAME_ENCRYPT, 2, "");
+	send_crypt(c, FRAME_DECRYPT, 3, "");
+	send_crypt(c, FRAME_SIGN, 4, "key_1");
+	send_crypt(c, FRAME_VERIFY, 5, "sign");
+	send_crypt(c, FRAME_SIGN, 6, "missing");
+	send_call(c, 7, "POST", "/roles");
+	send_stream(c, 8, true);
+	send_stream(c, 9, false);
+	whole &= collect(c, a);
+	serve_operations(c);
+	fake_time_pass(61 * SECOND);
+	serve_operations(c);
+	whole &= collect(c, a);
+	/* what was sealed with that stream would be another */
+	send_chunk(c, 10, 8);
+	send_chunk(c, 11, 9);
+	/* given up while the service thinks about it */
+	send_crypt(c, FRAME_ENCRYPT, 12, "sign");
+	fake_time_run();
+	send_cancel(c, 12);
+	send_call(c, 13, "POST", "/roles");
+	fake_time_run();
+	send_cancel(c, 13);
+	whole &= collect(c, a);
+	/* and two that the end of the connection finds */
+	send_crypt(c, FRAME_ENCRYPT, 14, "sign");
+	send_stream(c, 15, true);
+	fake_time_run();
+	return whole;
+}
+
+static bool
+operations(struct core *c)
+{
+	static struct callers callers;
+	static struct caller caller;
+	struct answers a = { 0 };
+	bool whole;
+
+	if (!core_build(c))
+		return false;
+	callers_init(&callers, SIZE_MAX, 1u << 20);
+	memset(&caller, 0, sizeof(caller));
+	caller.all = &callers;
+	c->s.caller = &caller;
+	whole = asks_for_operations(c, &a);
+	if (whole)
+		assert_int_equal(a.results + a.errors + a.done + a.others, 13);
+	session_done(&c->s);
+	c->open = false;
+	assert_int_equal(caller.kept_bytes, 0);
+	assert_int_equal(caller.streams, 0);
+	assert_int_equal(caller.waiting, 0);
+	serve_operations(c);
+	/* a chunk that does not open, and a key that is not there */
+	return failed == 0 && a.errors == 2 && a.done == 2;
+}
+
 /* --- rounds --- */
 
 static void
@@ -713,6 +923,14 @@ test_asks_without_memory(void **state)
 }
 
 static void
+test_operations_without_memory(void **state)
+{
+	(void)state;
+	run(operations, false);
+	run(operations, true);
+}
+
+static void
 test_preload_without_memory(void **state)
 {
 	(void)state;
@@ -739,6 +957,7 @@ main(void)
 		cmocka_unit_test(test_lists_without_memory),
 		cmocka_unit_test(test_backlogs_without_memory),
 		cmocka_unit_test(test_asks_without_memory),
+		cmocka_unit_test(test_operations_without_memory),
 		cmocka_unit_test(test_preload_without_memory),
 		cmocka_unit_test(test_memory_that_stays_away),
 	};
