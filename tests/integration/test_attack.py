@@ -1,5 +1,6 @@
 """As one who wants what the rules deny, or more than his share."""
 
+import base64
 import contextlib
 import json
 import os
@@ -630,6 +631,34 @@ class Memory(Case):
         self.sandbox.clear()
         self.assertEqual(self.sandbox.requests()
                          ["POST /api/v1/team/invitations"], 7)
+
+
+@harness.not_sanitized
+class Parsing(Denied):
+    """What a caller's body makes of itself when it is looked into."""
+
+    AUTO = False
+
+    def test_a_body_of_millions_of_parts(self):
+        self.begin("both")
+        many = b",".join([b"0"] * (7 << 20))
+        bodies = [
+            ("/vault/share", b'{"secretId":"x","y":[' + many + b"]}"),
+            ("/secrets/import", b'{"items":[' + many + b"]}"),
+            ("/encrypt", b'{"keyId":"x","y":[' + many + b"]}"),
+            ("/decrypt", b'{"encryptedPayload":"' + base64.b64encode(
+                b'{"k":"x","y":[' + many[:1 << 22] + b"]}") + b'"}')]
+        before = self.agent.memory_kb("VmHWM")
+        for path, body in bodies:
+            (_, _, a), = self.ask_all([("POST", "/api/v1" + path, body)])
+            self.assertEqual(a.status, 403, path)
+        # Parsed, it would be 30 bytes and more for every two of the text.
+        self.assertLess(self.agent.memory_kb("VmHWM") - before, 120 << 10)
+
+    # the others are Denied's
+    for _name in [n for n in dir(Denied) if n.startswith("test_")]:
+        locals()[_name] = None
+    del _name
 
 
 class Leaks(Service):
