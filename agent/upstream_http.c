@@ -333,7 +333,7 @@ done_cb(void *arg, CURL *easy, CURLcode result)
 	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&c);
 	c->http->to_scrub = true;
 	status = status_of(c);
-	if (c->head_endless)
+	if (c->head_odd)
 		result = CURLE_WEIRD_SERVER_REPLY;
 	else if (result == CURLE_OK && !c->head_done)
 		result = CURLE_PARTIAL_FILE;
@@ -409,13 +409,19 @@ header_cb(char *data, size_t one, size_t len, void *arg)
 	(void)one;
 	c->head_len += len;
 	if (c->head_len > HEAD_MAX) {
-		c->head_endless = true;
+		c->head_odd = true;
 		return 0;
 	}
 	if (len > 0 && (data[0] == '\r' || data[0] == '\n'))
 		c->head_done = true;
-	else if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
+	else if (len >= 5 && memcmp(data, "HTTP/", 5) == 0) {
 		c->head_done = false;
+		/* to curl what follows a 101 is anything, up to the close */
+		if (status_of(c) == 101) {
+			c->head_odd = true;
+			return 0;
+		}
+	}
 	return len;
 }
 

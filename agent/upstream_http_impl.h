@@ -49,7 +49,7 @@ struct upstream_call {
 	uint64_t total_ms;
 	int body_error;		/* why the body was not taken: ERR_* */
 	bool head_done;		/* curl does not mind one that is cut */
-	bool head_endless;
+	bool head_odd;		/* it has no end, or leaves HTTP */
 	bool begun;		/* a relay's: from here on it may arrive */
 };
 
