@@ -68,6 +68,8 @@ struct fetch {
 	struct wait_list on_key_names;
 	struct wait_list ready;
 	struct relay_list relays;	/* all that have not ended */
+	size_t relays_left_bytes; /* bodies that those keep whose callers have
+				 * left */
 };
 
 /*

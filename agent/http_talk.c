@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "endpoints.h"
 #include "err.h"
 #include "http_body.h"
 #include "http_head.h"
@@ -19,6 +20,7 @@
 
 /* Read while an answer is awaited, to see that the peer has left. */
 #define HTTP_AHEAD_BYTES (16u * 1024)
+#define HTTP_LARGE_BYTES (256u * 1024)
 
 enum http_state {
 	HTTP_HEAD,		/* the next is a head */
@@ -37,6 +39,7 @@ struct talk {
 	size_t progress;	/* body bytes since the last whole step */
 	struct secbuf head;	/* its text, while the body comes */
 	struct secbuf body;
+	size_t kept;		/* of it, by caller_keep(): once it is whole */
 	struct rest *rest;	/* WAITS */
 	struct rest_answer *answer; /* READY */
 };
@@ -62,6 +65,8 @@ talk_forget_request(struct talk *t)
 {
 	secbuf_clear(&t->head);
 	secbuf_clear(&t->body);
+	caller_give_back(t->session->caller, t->kept);
+	t->kept = 0;
 }
 
 static void
@@ -120,10 +125,30 @@ talk_fail(struct talk *t, const struct now *now, struct out *out, int status,
 	return ERR_BAD_REQUEST;
 }
 
+/*
+ * A large answer that nobody else holds stays in memory until it is read.
+ * Better none of it than one that is cut, or another of the user's.
+ */
+static bool
+talk_may_hold(const struct talk *t, const struct object *body)
+{
+	const struct caller *caller = t->session->caller;
+	size_t bytes = body != NULL ? object_own_bytes(body) : 0;
+
+	return caller == NULL || bytes < HTTP_LARGE_BYTES ||
+	    caller->bytes == 0 || (caller->bytes < caller->all->bytes_max &&
+	    bytes <= caller->all->bytes_max - caller->bytes);
+}
+
 static void
 talk_answer(struct talk *t, const struct now *now, struct out *out,
     const struct rest_answer *answer)
 {
+	if (!talk_may_hold(t, answer->body)) {
+		talk_refuse(t, now, out, 503, "unavailable",
+		    "Read the answers to your other requests first.");
+		return;
+	}
 	http_answer_send(out, &t->manner, talk_date(t, now), answer);
 	talk_next(t);
 }
@@ -192,6 +217,7 @@ talk_ask(struct talk *t, const struct http_head *h, const struct now *now,
 	struct rest_answer answer;
 	int r;
 
+	t->session->env->metrics->requests++;
 	memset(&answer, 0, sizeof(answer));
 	r = rest_start(t->session, &rq, now, &answer, talk_answered_cb,
 	    &t->rest);
@@ -202,6 +228,22 @@ talk_ask(struct talk *t, const struct http_head *h, const struct now *now,
 	}
 	talk_answer(t, now, out, &answer);
 	object_unref(answer.body);
+}
+
+/*
+ * A share link is opened without a key at the service too: what the link is
+ * made of lets its holder in, and the agent lends nothing.  SDKs send no
+ * header at all with it.
+ */
+static bool
+talk_needs_no_token(const struct http_head *h)
+{
+	struct endpoint_match m;
+
+	return h->api_key.len == 0 && h->bearer.len == 0 &&
+	    h->method != NULL &&
+	    endpoints_match(h->method, h->target, &m) == 0 &&
+	    m.endpoint != NULL && m.endpoint->scope == NULL && !m.from_root;
 }
 
 /* What a socket on loopback asks for besides. */
@@ -217,7 +259,8 @@ talk_is_let_in(struct talk *t, const struct http_head *h,
 		    "Host is not this machine's loopback address.");
 		return false;
 	}
-	if (!http_token_fits(&env->token, h->api_key) &&
+	if (!talk_needs_no_token(h) &&
+	    !http_token_fits(&env->token, h->api_key) &&
 	    !http_token_fits(&env->token, h->bearer)) {
 		talk_refuse(t, now, out, 401, "unauthorized",
 		    "The agent's local token is missing or another one; send "
@@ -368,6 +411,13 @@ talk_take_body(struct talk *t, const uint8_t *p, size_t len,
 	/* the same text as before, but where it lies now */
 	if (r != 0 || http_head_parse(t->head.mem, t->head.len, &h) != 0)
 		return talk_no_memory(t, now, out);
+	if (!caller_keep(t->session->caller, t->body.cap)) {
+		talk_refuse(t, now, out, 503, "unavailable",
+		    "You have too many requests with large bodies under way; "
+		    "try again.");
+		return 0;
+	}
+	t->kept = t->body.cap;
 	talk_ask(t, &h, now, out);
 	return 0;
 }
@@ -424,7 +474,7 @@ static size_t
 talk_bytes(const void *talk)
 {
 	const struct talk *t = talk;
-	size_t bytes = t->head.cap + t->body.cap;
+	size_t bytes = t->head.cap + t->body.cap - t->kept;
 
 	if (t->answer != NULL && t->answer->body != NULL)
 		bytes += object_own_bytes(t->answer->body);

@@ -12,6 +12,12 @@
 #include "msg.h"
 #include "timers.h"
 
+/*
+ * Of bodies whose callers are gone: they are in nobody's account any more, so
+ * who sends much and leaves must not be able to pile them up.
+ */
+#define RELAY_LEFT_BYTES_MAX (4u << 20)
+
 struct relay {
 	LIST_ENTRY(relay) link;
 	struct fetch *f;
@@ -34,6 +40,7 @@ relay_free(struct relay *r)
 	LIST_REMOVE(r, link);
 	timer_free(r->deadline);
 	secmem_free_bytes(&r->text);
+	r->f->relays_left_bytes -= secmem_len(&r->body);
 	secmem_free_bytes(&r->body);
 	free(r);
 }
@@ -209,6 +216,22 @@ relay_outlives(const struct relay *r)
 	    !r->endpoint->repeatable);
 }
 
+/* A copy of the body, as its owner is gone; false: there is no room. */
+static bool
+relay_take_body(struct relay *r)
+{
+	struct view *body = &r->send.body;
+
+	if (body->len == 0)
+		return true;
+	if (body->len > RELAY_LEFT_BYTES_MAX - r->f->relays_left_bytes ||
+	    secmem_copy(&r->body, body->p, body->len, SECMEM_LIBRARY) != 0)
+		return false;
+	r->f->relays_left_bytes += body->len;
+	body->p = secmem_bytes(&r->body);
+	return true;
+}
+
 /*
  * Nobody waits for it any more.  A transfer reads its body piece by piece from
  * where send says, so that can be put elsewhere under way.
@@ -216,16 +239,11 @@ relay_outlives(const struct relay *r)
 static void
 relay_leave(struct relay *r)
 {
-	struct view *body = &r->send.body;
-
 	r->cb = NULL;
 	timer_free(r->deadline);
 	r->deadline = NULL;
-	if (relay_outlives(r) && (body->len == 0 ||
-	    secmem_copy(&r->body, body->p, body->len, SECMEM_LIBRARY) == 0)) {
-		body->p = secmem_bytes(&r->body);
+	if (relay_outlives(r) && relay_take_body(r))
 		return;
-	}
 	/* no memory to go on with: the service may have it by now */
 	if (relay_outlives(r))
 		relay_written(r, FETCH_PERHAPS, false, NULL);

@@ -153,7 +153,10 @@ engine_pending(const struct qapi_agent *a)
 static bool
 may_repeat(const struct qapi_agent *a, const struct qapi_agent_request *req)
 {
-	/* a frame that the kernel did not take whole was never acted on */
+	/*
+	 * A frame that the kernel did not take whole was never acted on; and it
+	 * takes nothing once the other side has closed.
+	 */
 	return call_may_repeat(req->call) || req->end > a->conn.taken;
 }
 
@@ -371,55 +374,26 @@ engine_wake_boot_ms(const struct qapi_agent *a)
 	return wake_ms;
 }
 
-/*
- * What must not go out twice asks first whether a connection that was idle is
- * still there: it would be lost on one that is not, and nobody knew.
- */
-static bool
-is_to_be_sure(const struct qapi_agent *a)
-{
-	const struct qapi_agent_request *req;
-
-	if (a->conn.fd == -1 || !TAILQ_EMPTY(&a->engine.sent))
-		return false;
-	TAILQ_FOREACH(req, &a->engine.waiting, entry) {
-		if (!call_may_repeat(req->call))
-			return true;
-	}
-	return false;
-}
-
-/* One turn of the connection.  0, or it is gone. */
-static int
-turn(struct qapi_agent *a, short ready)
-{
-	int r;
-
-	if ((r = conn_step(&a->conn, ready)) == 0)
-		r = handle_feed_all(a, on_frame, a);
-	if (r == ERR_AGAIN)
-		return 0;
-	lost(a, r);
-	return r;
-}
-
 void
 engine_step(struct qapi_agent *a, short ready, uint64_t block_boot_ms)
 {
 	uint64_t now_ms = conn_now_ms();
 	bool reused;
+	int r;
 
 	expire_all(a, now_ms);
-	if (is_to_be_sure(a))
-		(void)turn(a, POLLIN);
 	if (!TAILQ_EMPTY(&a->engine.waiting)) {
 		reused = a->conn.fd != -1;
 		if (connect_now(a, now_ms, block_boot_ms) != 0)
 			return;
 		send_waiting(a, now_ms, reused);
 	}
-	if (a->conn.fd != -1)
-		(void)turn(a, ready);
+	if (a->conn.fd == -1)
+		return;
+	if ((r = conn_step(&a->conn, ready)) == 0)
+		r = handle_feed_all(a, on_frame, a);
+	if (r != ERR_AGAIN)
+		lost(a, r);
 }
 
 /* --- blocking ------------------------------------------------------------- */
@@ -452,5 +426,7 @@ handle_call(struct qapi_agent *a, struct call *call)
 	else
 		a->message[0] = '\0';
 	engine_drop(&req);
+	/* an event loop that drives others may not ask before it waits */
+	handle_poll(a);
 	return r;
 }

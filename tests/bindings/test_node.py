@@ -54,7 +54,7 @@ class Client(harness.Case):
 
     def test_everything(self):
         names = ["ping", "get", "getMany", "large", "terms", "list",
-                 "status", "encrypt", "sign", "seal", "watch",
+                 "status", "call", "encrypt", "sign", "seal", "watch",
                  "closed"]
         p = node("live_test.mjs", *names, env={
             "QAPI_AGENT_SOCK": self.socket, "SERVICE": self.sandbox.url,

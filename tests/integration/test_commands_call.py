@@ -51,10 +51,7 @@ class Call(CallCase):
                                  "qapi://keys/sign/public"))
         self.assertEqual(o["keyName"], "sign")
         self.fails(3, "call", "GET", "/secrets/{id}/history", "--for", "nope")
-        r = self.fails(9, "call", "GET", "/secrets/{id}/history", "--for",
-                       "twin")
-        self.assertIn("t1", r.err)
-        self.assertIn("t2", r.err)
+        self.fails(9, "call", "GET", "/secrets/{id}/history", "--for", "twin")
 
     def test_statuses(self):
         for http, status in ((404, 3), (410, 3), (401, None), (403, 4),
@@ -172,6 +169,7 @@ class Secret(CallCase):
 
 @needs_root
 class Allowed(CallCase):
+    CONF = {"agent": {"socket-mode": "0666"}}
     ALLOW = [("reader", {"user": "nobody", "secrets": "**",
                          "operations": "read,list"}),
              ("caller", {"user": "daemon", "secrets": "db/**",
@@ -184,7 +182,9 @@ class Allowed(CallCase):
                      ("encrypt",), ("sign", "--key", "sign")):
             with self.subTest(args):
                 self.fails(4, *args, user="nobody", input=b"x")
-        self.assertEqual(self.sandbox.total, 0)
+        # looked up at most: to be judged by name
+        self.assertEqual([r for r in self.sandbox.requests()
+                          if not r.startswith("GET ")], [])
         self.get("db/prod", user="nobody")
 
     def test_call_goes_where_paths_let_it(self):

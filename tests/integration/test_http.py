@@ -699,7 +699,7 @@ class Listening(Front):
 
     ALLOW = [("programs", {"user": "http", "secrets": "web/*",
                            "operations": "read,call",
-                           "paths": "GET /health"})]
+                           "paths": "GET /health, POST /share/*"})]
 
     def conf(self, conf=None, allow=None):
         self.token_path = os.path.join(self.dir, "token")
@@ -755,6 +755,27 @@ class Token(Listening):
         a = rawhttp.ask(self.where, "GET", "/health",
                         [("Authorization", f"bearer {self.token}")])
         self.assertEqual(a.status, 200)
+
+    def test_share_links_are_opened_without_it(self):
+        # The official SDK sends no header with these.
+        link = self.sandbox.api("POST", "/vault/share", {"secretId": SECRET})
+        path = "/api/v1/share/" + link["token"]
+        a = rawhttp.ask(self.where, "POST", path, [
+            ("Content-Type", "application/json")], b"{}")
+        self.assertEqual(a.status, 200, a.body)
+        self.assertEqual(json.loads(a.body)["accessCount"], 1)
+        self.assertIs(self.sandbox.control("GET", "/log")["requests"][-1][
+            "hasApiKey"], False)
+        # A token that is another one, a page and another host are refused.
+        for headers, status in (([("X-Api-Key", "wrong")], 401),
+                                ([("Authorization", "Bearer wrong")], 401),
+                                ([("Origin", "http://evil.example")], 403)):
+            a = rawhttp.ask(self.where, "POST", path, headers, b"{}")
+            self.check_error(a, status)
+        for method, other in (("GET", path), ("POST", "/api/v1/secrets"),
+                              ("POST", "/api/v1/vault/share")):
+            a = rawhttp.ask(self.where, method, other, [], b"{}")
+            self.check_error(a, 401)
 
     def test_rules_see_the_user_http(self):
         a = self.with_token(f"/api/v1/secrets/{SECRET}")

@@ -142,6 +142,8 @@ api_keys_take(
 	ret_rate->limit = keys->per_minute;
 	ret_rate->remaining = k->used < limit ? limit - k->used : 0;
 	ret_rate->reset_ms = k->minute_ms + MINUTE_MS - now;
+	ret_rate->reset_wall_s =
+	    (timefmt_now_us() / 1000 + ret_rate->reset_ms + 999) / 1000;
 	return granted || keys->per_minute == 0;
 }
 

@@ -30,6 +30,7 @@ struct api_keys_rate {
 	int64_t limit; /* 0: there is none; the rest goes by the default */
 	int64_t remaining;
 	int64_t reset_ms; /* from now */
+	int64_t reset_wall_s; /* the same, since 1970, rounded up */
 };
 
 struct api_keys *api_keys_new(void);

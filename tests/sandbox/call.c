@@ -4,7 +4,6 @@
 #include "json_util.h"
 #include "mem.h"
 #include "tenant.h"
-#include "timefmt.h"
 #include "usage.h"
 
 #include <errno.h>
@@ -79,8 +78,7 @@ tell_rate(struct call *c)
 		return;
 	add_number(c, "X-RateLimit-Limit", c->rate.limit);
 	add_number(c, "X-RateLimit-Remaining", c->rate.remaining);
-	add_number(c, "X-RateLimit-Reset",
-	    (timefmt_now_us() / 1000 + c->rate.reset_ms + 999) / 1000);
+	add_number(c, "X-RateLimit-Reset", c->rate.reset_wall_s);
 }
 
 /* Key and scope. false: the answer has been set. */

@@ -330,9 +330,7 @@ usage_rate_limit(struct call *c)
 	    json_pack("{s:I, s:I, s:I, s:s}", "limit",
 		(json_int_t)(r->limit == 0 ? API_KEYS_PER_MINUTE : r->limit),
 		"remaining", (json_int_t)r->remaining, "reset",
-		(json_int_t)((timefmt_now_us() / 1000 + r->reset_ms + 999) /
-			     1000),
-		"period", "1m"));
+		(json_int_t)r->reset_wall_s, "period", "1m"));
 }
 
 const struct route usage_routes[] = {

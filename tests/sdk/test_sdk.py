@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The official SDK, unchanged, against the sandbox.
+"""The official SDK, unchanged, against the sandbox and through the agent.
 
 Run by env.py in an environment that has the SDK. Every method of every client
 class is called, and what it returns is looked at; a method that the SDK has
@@ -116,6 +116,12 @@ class Direct(Sdk, unittest.IsolatedAsyncioTestCase):
     """Against the sandbox."""
 
     TARGET = target.Service
+
+
+class ThroughAgent(Sdk, unittest.IsolatedAsyncioTestCase):
+    """Through the agent's http-listen, with its local token for a key."""
+
+    TARGET = target.ThroughAgent
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ static struct {
 	bool later;		/* answers when told so */
 	size_t answer_len;	/* of the body; 0: the target */
 	struct peer *peer;
+	struct caller *caller;
 } rest;
 
 static void
@@ -104,6 +105,7 @@ rest_start(struct session *s, const struct rest_request *rq,
 	rest.asked++;
 	rest.rq = *rq;
 	rest.peer = s->peer;
+	rest.caller = s->caller;
 	(void)snprintf(rest.method, sizeof(rest.method), "%s", rq->method);
 	copy_view(rest.target, sizeof(rest.target), rq->target);
 	copy_view(rest.content_type, sizeof(rest.content_type),
@@ -386,6 +388,7 @@ test_request_is_answered(void **state)
 	    rest.rq.only_if_cached);
 	assert_true(rest.rq.max_age_ms == 3000 && rest.rq.deadline_ms == 9000
 	    && rest.rq.max_stale_ms == MSG_NO_LIMIT);
+	assert_int_equal(f->metrics.requests, 1);
 	check_alive(f, c);
 	assert_string_equal(rest.method, "GET");
 	assert_false(rest.has_body || rest.rq.fresh);
@@ -613,6 +616,7 @@ test_refused_and_closed(void **state)
 		expect(c, rows[i].status, NULL);
 		expect_no_more(c);
 		assert_true(c->closed);
+		assert_non_null(strstr(c->rx, "\r\nConnection: close\r\n"));
 		assert_int_equal(f->metrics.bad_frames, i + 1);
 	}
 	assert_int_equal(rest.asked, 0);
@@ -819,6 +823,50 @@ test_who_does_not_read_is_closed(void **state)
 	assert_int_equal(secret_bytes(), before);
 }
 
+/* Requests under way, and answers that wait, are bounded for a user. */
+static void
+test_memory_of_a_user(void **state)
+{
+	static char body[BODY_MAX];
+	struct fixture *f = *state;
+	struct client *c = dial(f, 0), *other = dial(f, 1);
+	struct caller *caller;
+
+	put_text(f, c, "GET /1 HTTP/1.1\r\n" HOST "\r\n");
+	expect(c, 200, "/1");
+	caller = rest.caller;
+	/* a body counts once it is whole, until it was answered */
+	rest.later = true;
+	put_text(f, c, "PUT /1 HTTP/1.1\r\n" HOST
+	    "Content-Length: 1048576\r\n\r\n");
+	put(f, c, body, BODY_MAX);
+	turn(f);
+	assert_true(caller->kept_bytes >= BODY_MAX && caller->bytes < 4096);
+	/* another one that would be too much is not begun */
+	caller->all->bytes_max = BODY_MAX + 4096;
+	put_text(f, other, "PUT /2 HTTP/1.1\r\n" HOST
+	    "Content-Length: 8192\r\n\r\n");
+	put(f, other, body, 8192);
+	drain(f, other);
+	expect(other, 503, NULL);
+	assert_false(other->closed);
+	assert_int_equal(rest.asked, 2);
+	/* and an answer that is not read is not followed by another one */
+	rest.answer_len = BODY_MAX;
+	rest_finish();
+	turn(f);
+	assert_int_equal(caller->kept_bytes, 0);
+	assert_true(caller->bytes >= BODY_MAX);
+	rest.later = false;
+	put_text(f, other, "GET /3 HTTP/1.1\r\n" HOST "\r\n");
+	expect(other, 503, NULL);
+	drain(f, c);
+	expect(c, 200, NULL);
+	assert_int_equal(caller->bytes, 0);
+	put_text(f, other, "GET /4 HTTP/1.1\r\n" HOST "\r\n");
+	expect(other, 200, NULL);
+}
+
 static void
 test_who_leaves_cancels(void **state)
 {
@@ -912,6 +960,7 @@ main(void)
 		CASE(test_body_that_goes_on_has_more_time),
 		CASE(test_quiet_ones_are_closed),
 		CASE(test_who_does_not_read_is_closed),
+		CASE(test_memory_of_a_user),
 		CASE(test_who_leaves_cancels),
 		CASE(test_who_shuts_down_sending_is_answered),
 		CASE(test_last_answer_may_be_read),
