@@ -7,6 +7,7 @@
 
 #include "base64.h"
 #include "json_parts.h"
+#include "secjson.h"
 #include "secmem.h"
 
 #define MEMBER_MAX 32		/* names of members that we look for */
@@ -134,16 +135,8 @@ tell_members(const struct pass *p, json_t *doc)
 static json_t *
 parse(struct view text)
 {
-	json_error_t error;
-	json_t *doc;
-
-	if (!json_parts_within(text, JSON_PARTS_MAX_BODY))
-		return NULL;
-	doc = json_loadb((const char *)text.p, text.len,
-	    JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
-	/* it may quote the text */
-	explicit_bzero(&error, sizeof(error));
-	return doc;
+	return secjson_load(text, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES,
+	    NULL);
 }
 
 /* The key of an encryptedPayload: base64 of {"k": id, …}. */
