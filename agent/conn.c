@@ -234,9 +234,11 @@ conn_flush(struct conn *c)
 	if (out_is_empty(c->cs->out))
 		return;
 	r = out_flush(c->cs->out, c->fd, &c->backlog);
-	if (r == ERR_AGAIN)
+	if (r == 0)
+		session_sent(&c->session);
+	else if (r == ERR_AGAIN)
 		conn_wait_writable(c);
-	else if (r != 0)
+	else
 		conn_close(c);
 }
 
@@ -637,6 +639,7 @@ conn_write_cb(evutil_socket_t fd, short what, void *arg)
 		conn_close(c);
 		return;
 	}
+	session_sent(&c->session);
 	conn_go_on(c);
 }
 
