@@ -97,6 +97,9 @@ by_stream(struct crypt *c, bool seal, struct input *in, const struct out *head)
 	struct qapi_agent_stream *stream = NULL;
 	int r;
 
+	if (seal && c->algorithm != NULL)
+		return cli_usage(c->cli, "--algorithm: only for what the "
+		    "service encrypts, at most 512 KiB: leave it out");
 	if (output_begin(&c->to, true) != 0)
 		return output_failed(c->cli, &c->to);
 	r = seal ? qapi_agent_seal(agent, c->key, c->aad_bytes.p,

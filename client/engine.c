@@ -426,5 +426,7 @@ handle_call(struct qapi_agent *a, struct call *call)
 	else
 		a->message[0] = '\0';
 	engine_drop(&req);
+	/* an event loop that drives others may not ask before it waits */
+	handle_poll(a);
 	return r;
 }

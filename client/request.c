@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,8 @@ struct request {
 	struct call call;
 	bool single;		/* an error of the only item is the whole's */
 };
+
+_Static_assert(offsetof(struct request, base) == 0, "one pointer for both");
 
 static struct request *
 of(struct qapi_agent_request *base)

@@ -26,7 +26,9 @@ SEED = {"secrets": [
     secret("twin-1", "twin"), secret("twin-2", "twin"),
 ], "keys": [{"id": "k1", "name": "signing", "algorithm": "Ed25519"}]}
 
-COMMANDS = ("get", "list", "run", "refresh", "purge", "status", "ping")
+COMMANDS = ("get", "list", "run", "refresh", "purge", "status", "ping",
+            "pubkey", "encrypt", "decrypt", "sign", "verify", "call",
+            "secret", "watch", "reject", "explain", "drill", "top", "metrics")
 
 
 class Usage(Case):
@@ -149,6 +151,47 @@ class Usage(Case):
         self.assertEqual(r.status, 5)
         self.assertRegex(r.err, r"/nonexistent/xdg/qapi-agent/agent\.sock|"
                          r"/run/qapi-agent/agent\.sock")
+
+
+class Completion(Case):
+    """bash, as it is after a key or two."""
+
+    SEED = SEED
+
+    def complete(self, *words):
+        script = (
+            'compopt() { :; }; . "$1"; shift; COMP_WORDS=(qapi-agent "$@"); '
+            'COMP_CWORD=$#; COMPREPLY=(); _qapi_agent; '
+            'printf "%s\\n" "${COMPREPLY[@]}"')
+        env = {"PATH": os.path.dirname(harness.AGENT) + ":" +
+               os.environ["PATH"], "QAPI_AGENT_SOCK": self.socket,
+               "LD_LIBRARY_PATH": os.path.dirname(harness.AGENT)}
+        p = subprocess.run(
+            ["bash", "-c", script, "-", os.path.join(
+                harness.SOURCE, "client", "completion", "qapi-agent"), *words],
+            env=env, capture_output=True, text=True, check=False)
+        self.assertEqual((p.returncode, p.stderr), (0, ""))
+        return p.stdout.split()
+
+    def test_commands_options_and_words(self):
+        self.assertEqual(self.complete("sec"), ["secret"])
+        self.assertEqual(set(self.complete("")), set(COMMANDS))
+        self.assertEqual(self.complete("verify", "--sig"), ["--signature"])
+        self.assertEqual(self.complete("pubkey", "--format", "p"), ["pem"])
+        self.assertEqual(self.complete("secret", ""),
+                         ["create", "set", "rotate"])
+        self.assertIn("DELETE", self.complete("call", ""))
+        self.assertEqual(self.complete("list", "--st"), ["--stale"])
+        self.assertEqual(self.complete("encrypt", "--aad", ""), [])
+
+    def test_names_of_what_may_be_listed(self):
+        self.assertEqual(self.complete("get", "db"), ["db/a"])
+        self.assertEqual(self.complete("secret", "rotate", "mul"), ["multi"])
+        for words in (("pubkey", "s"), ("sign", "--key", "s"),
+                      ("verify", "--key", "s")):
+            self.assertEqual(self.complete(*words), ["signing"])
+        self.assertEqual(self.complete("call", "GET", "/x", "--for", "db"),
+                         ["db/a"])
 
 
 class Get(Case):

@@ -409,6 +409,72 @@ test_blocking_calls_beside(void **state)
 	end(&f, &a);
 }
 
+/*
+ * The first connection serves one request.  The second is asked PING and GET,
+ * answers GET, and PING when it is told to.
+ */
+static void
+script_ping_last(struct fake_conn *c)
+{
+	struct msg_done done = {.count = 0};
+	struct timespec pause = {0, 1000000};
+	atomic_int *go = c->arg;
+	uint8_t buf[64];
+	struct frame f;
+	uint64_t ping;
+	struct wr wr;
+
+	if (!fake_read(c, &f))
+		return;
+	if (c->nth == 0) {
+		fake_send_value(c, f.id, 0, false, "v", 1);
+		return;
+	}
+	assert_int_equal(f.type, FRAME_PING);
+	ping = f.id;
+	if (!fake_read(c, &f))
+		return;
+	fake_send_value(c, f.id, 0, false, "v", 1);
+	while (atomic_load(go) == 0)
+		(void)nanosleep(&pause, NULL);
+	wr_init(&wr, buf, sizeof(buf));
+	msg_done_encode(&wr, ping, &done);
+	fake_send_wr(c, &wr);
+	fake_drain(c);
+}
+
+/* The loop waits with what it was told before a call that connects anew. */
+static void
+test_blocking_call_that_connects_anew_is_watched(void **state)
+{
+	struct qapi_agent_request *req = NULL;
+	struct qapi_agent_item *item = NULL;
+	struct pollfd pfd = {.events = POLLIN};
+	atomic_int go = 0;
+	struct qapi_agent *a;
+	struct fake *f;
+	int timeout_ms;
+
+	(void)state;
+	a = begin(&f, script_ping_last, &go, LONG_MS);
+	pfd.fd = qapi_agent_fd(a);
+	assert_int_equal(qapi_agent_get(a, A, NULL, &item), 0);
+	qapi_agent_item_free(&item);
+	fake_wait_closed(f, 1);
+	assert_int_equal(qapi_agent_start_ping(a, NULL, NULL, &req), 0);
+	(void)qapi_agent_want(a, &timeout_ms);
+	assert_int_equal(qapi_agent_get(a, A, NULL, &item), 0);
+	qapi_agent_item_free(&item);
+	assert_int_equal(fake_connections(f), 2);
+	assert_false(qapi_agent_request_is_done(req));
+	atomic_store(&go, 1);
+	assert_int_equal(poll(&pfd, 1, LONG_MS), 1);
+	assert_int_equal(qapi_agent_step(a), 0);
+	assert_true(qapi_agent_request_is_done(req));
+	qapi_agent_request_free(&req);
+	end(&f, &a);
+}
+
 /* --- cancelling ----------------------------------------------------------- */
 
 /* Answers the second request only; arg is set when the client hangs up. */
@@ -762,6 +828,8 @@ main(void)
 		cmocka_unit_test(test_many_at_once),
 		cmocka_unit_test(test_callback_may_start_and_free),
 		cmocka_unit_test(test_blocking_calls_beside),
+		cmocka_unit_test(
+		    test_blocking_call_that_connects_anew_is_watched),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_requests_outlive_their_handle),
 		cmocka_unit_test(test_each_has_its_own_time),

@@ -378,6 +378,83 @@ test_answer_that_is_cut_is_no_answer(void **state)
 	end(&f, &a);
 }
 
+/* Random bytes after a valid head: nothing but an error may come of it. */
+static void
+script_random(struct fake_conn *c)
+{
+	uint64_t *seed = c->arg;
+	uint8_t buf[256];
+	struct frame f;
+	size_t i, len;
+
+	while (fake_read(c, &f)) {
+		len = unit_below(seed, sizeof(buf) - FRAME_HEADER_LEN);
+		memset(buf, 0, FRAME_HEADER_LEN);
+		buf[3] = (uint8_t)len;
+		buf[4] = 1;
+		buf[5] = unit_below(seed, 4) == 0 ? FRAME_RESULT
+		    : (uint8_t)(FRAME_CALLED + unit_below(seed, 3));
+		be_put_u64(buf + 8, f.id);
+		for (i = 0; i < len; i++)
+			buf[FRAME_HEADER_LEN + i] = unit_below(seed, 3) > 0
+			    ? (uint8_t)unit_below(seed, 4)
+			    : (uint8_t)unit_below(seed, 256);
+		/* a field that there is, often, and its length */
+		if (len > 6 && unit_below(seed, 4) > 0) {
+			buf[17] = unit_below(seed, 2) == 0 ? 0x2f : 0x90;
+			buf[16] = buf[18] = buf[19] = buf[20] = 0;
+			buf[21] = (uint8_t)(len - 6);
+		}
+		fake_send(c, buf, FRAME_HEADER_LEN + len);
+		if (unit_below(seed, 2) == 0)
+			return;
+	}
+}
+
+static int
+ignore(void *arg, const void *bytes, size_t len)
+{
+	(void)arg;
+	(void)bytes;
+	(void)len;
+	return 0;
+}
+
+static void
+test_random_answers(void **state)
+{
+	struct qapi_agent_stream *stream = NULL;
+	struct qapi_agent_reply *reply = NULL;
+	struct qapi_agent_item *item = NULL;
+	uint64_t seed = unit_seed();
+	struct qapi_agent *a;
+	bool valid;
+	struct fake *f;
+	int i;
+
+	(void)state;
+	a = begin(&f, script_random, &seed);
+	qapi_agent_set_timeout_ms(a, 1);
+	for (i = 0; i < 60; i++) {
+		if (qapi_agent_call(a, "GET", "/x", NULL, NULL, NULL, NULL, 0,
+		    &reply) == 0)
+			qapi_agent_reply_free(&reply);
+		if (qapi_agent_encrypt(a, "k", NULL, NULL, 0, "x", 1, &item) ==
+		    0)
+			qapi_agent_item_free(&item);
+		(void)qapi_agent_verify(a, "k", "x", 1, "s", 1, &valid, NULL);
+		/* the fake serves one connection at a time */
+		assert_int_equal(qapi_agent_set_socket(a, fake_path(f)), 0);
+		if (qapi_agent_seal(a, "k", NULL, 0, ignore, NULL, &stream) !=
+		    0)
+			continue;
+		(void)qapi_agent_stream_write(stream, "x", 1);
+		(void)qapi_agent_stream_end(stream);
+		qapi_agent_stream_free(&stream);
+	}
+	end(&f, &a);
+}
+
 int
 main(void)
 {
@@ -393,6 +470,7 @@ main(void)
 		cmocka_unit_test(test_sign_and_verify),
 		cmocka_unit_test(test_answer_of_another_kind_is_refused),
 		cmocka_unit_test(test_answer_that_is_cut_is_no_answer),
+		cmocka_unit_test(test_random_answers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

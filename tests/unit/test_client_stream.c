@@ -318,14 +318,17 @@ check_script(fake_script *script, uint64_t timeout_ms, int error)
 	int r;
 
 	a = begin(&f, script, timeout_ms);
-	assert_int_equal(qapi_agent_seal(a, "k", NULL, 0, take, &out, &s), 0);
-	r = put(s, data, sizeof(data), 100000);
-	if (r == 0)
-		r = qapi_agent_stream_end(s);
+	/* a machine that stands still may have a short time end here */
+	r = qapi_agent_seal(a, "k", NULL, 0, take, &out, &s);
+	if (r == 0) {
+		r = put(s, data, sizeof(data), 100000);
+		if (r == 0)
+			r = qapi_agent_stream_end(s);
+		assert_int_equal(qapi_agent_stream_end(s), error);
+		assert_true(strlen(qapi_agent_stream_message(s)) > 0);
+		qapi_agent_stream_free(&s);
+	}
 	assert_int_equal(r, error);
-	assert_int_equal(qapi_agent_stream_end(s), error);
-	assert_true(strlen(qapi_agent_stream_message(s)) > 0);
-	qapi_agent_stream_free(&s);
 	free(out.p);
 	end(&f, &a);
 }

@@ -194,6 +194,9 @@ test_crypt_failures(void **state)
 	assert_int_equal(sh("$Q encrypt --aad a --aad-file b </dev/null"), 2);
 	assert_int_equal(sh("head -c 40000 /dev/zero | tr '\\0' x >aad; "
 			    "$Q encrypt --aad-file aad </dev/null"), 1);
+	assert_int_equal(sh("head -c 900000 /dev/zero | $Q encrypt "
+			    "--algorithm AES-256-GCM"), 2);
+	assert_string_equal(out, "");
 	assert_int_equal(sh("head -c 900000 /dev/zero | $Q encrypt >/dev/full"),
 	    1);
 	assert_non_null(strstr(err, "cannot write to standard output"));
