@@ -110,7 +110,7 @@ caller_fits(size_t bytes, size_t kept_bytes, size_t max_bytes)
 bool
 caller_keep(struct caller *c, size_t bytes)
 {
-	if (c == NULL)
+	if (c == NULL || bytes == 0)
 		return true;
 	if (c->kept_bytes > 0 &&
 	    (!caller_fits(bytes, c->kept_bytes, c->all->bytes_max) ||
@@ -124,7 +124,7 @@ caller_keep(struct caller *c, size_t bytes)
 void
 caller_give_back(struct caller *c, size_t bytes)
 {
-	if (c == NULL)
+	if (c == NULL || bytes == 0)
 		return;
 	assert(bytes <= c->kept_bytes);
 	c->kept_bytes -= bytes;

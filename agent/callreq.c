@@ -109,6 +109,8 @@ callreq_render(struct session_item *item, struct out *out)
 		return false;
 	request_take_off(item);
 	callreq_put(out, rq->id, c);
+	session_put(rq->session, c->kept_bytes);
+	c->kept_bytes = 0;
 	request_free(rq);
 	return true;
 }

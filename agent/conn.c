@@ -98,17 +98,17 @@ static void conns_sweep_cb(void *arg);
 static void conns_turn_cb(void *arg);
 
 /*
- * What one message may take: input, and a body or an answer as long as those
- * of the service, unless those alone would take a quarter of all there is.
+ * What one message may take in any case: a frame, and where that is no more
+ * than a user's share anyway, a body as long as those of the service.
  */
 static size_t
 conns_largest(const struct settings *s)
 {
-	size_t quarter = harden_lockable_bytes() / 4;
-	size_t body = s->max_response < quarter ? s->max_response : quarter;
+	size_t frame = secmem_class_size(CONN_INPUT_MAX);
+	size_t body = secmem_class_size(s->max_response) + frame;
 
-	return secmem_class_size(CONN_INPUT_MAX) +
-	    secmem_class_size(body + CONN_INPUT);
+	return body > frame && body <= harden_lockable_bytes() / 8 ? body
+	    : frame;
 }
 
 struct conns *
@@ -234,9 +234,11 @@ conn_flush(struct conn *c)
 	if (out_is_empty(c->cs->out))
 		return;
 	r = out_flush(c->cs->out, c->fd, &c->backlog);
-	if (r == ERR_AGAIN)
+	if (r == 0)
+		session_sent(&c->session);
+	else if (r == ERR_AGAIN)
 		conn_wait_writable(c);
-	else if (r != 0)
+	else
 		conn_close(c);
 }
 
@@ -637,6 +639,7 @@ conn_write_cb(evutil_socket_t fd, short what, void *arg)
 		conn_close(c);
 		return;
 	}
+	session_sent(&c->session);
 	conn_go_on(c);
 }
 

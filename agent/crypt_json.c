@@ -10,11 +10,13 @@
 #include <sodium.h>
 
 #include "err.h"
+#include "json_parts.h"
 #include "upstream.h"
 
 #define LOAD_FLAGS (JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES)
 /* `{"c":…,"k":…}` is flat: whatever is nested deeper is no payload. */
 #define PAYLOAD_MAX (1u << 20)
+#define PAYLOAD_PARTS_MAX 128u
 
 /* --- writing ----------------------------------------------------------- */
 
@@ -326,14 +328,18 @@ static int
 open_payload(struct view payload, json_t **ret)
 {
 	struct secmem inner = { .mem = NULL };
+	struct view text;
 	int r;
 
 	if (payload.len > PAYLOAD_MAX)
 		return ERR_NOT_FOUND;
 	r = from_base64(payload, &inner);
-	if (r == 0)
-		r = load((struct view){ secmem_bytes(&inner),
-		    secmem_len(&inner) }, ret);
+	if (r == 0) {
+		text = (struct view){ secmem_bytes(&inner),
+		    secmem_len(&inner) };
+		r = json_parts_within(text, PAYLOAD_PARTS_MAX)
+		    ? load(text, ret) : ERR_NOT_FOUND;
+	}
 	secmem_free_bytes(&inner);
 	return r == ERR_UPSTREAM_ERROR ? ERR_NOT_FOUND : r;
 }

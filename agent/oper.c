@@ -133,6 +133,8 @@ oper_render(struct session_item *item, struct out *out)
 		rq->parked = true;
 		return true;
 	}
+	session_put(op->s, op->kept_bytes);
+	op->kept_bytes = 0;
 	request_free(rq);
 	return true;
 }
@@ -296,6 +298,13 @@ oper_fail_key(struct oper *op, int error, const char *message)
 		oper_deny(op);
 }
 
+/* Need nobody know the name of that id to allow it? */
+static bool
+oper_takes_as_id(struct oper *op)
+{
+	return lookup_looks_like_id(op->key) && oper_covers_keys(op);
+}
+
 static void oper_list(struct oper *op, const struct now *now);
 
 /* What a listing of the keys says about the text. */
@@ -319,8 +328,8 @@ oper_look(struct oper *op, const struct listing *l, const struct now *now)
 	} else if (!op->relisted) {
 		op->relisted = true;
 		oper_list(op, now);
-	} else if (lookup_looks_like_id(op->key) && oper_covers_keys(op)) {
-		/* not in the list, but paging is no snapshot: it will say */
+	} else if (oper_takes_as_id(op)) {
+		/* paging is no snapshot: the service will say */
 		oper_allow(op, none, op->key, now);
 	} else {
 		oper_fail_key(op, ERR_NOT_FOUND, "no key has this id or name");
@@ -344,10 +353,13 @@ oper_fetched(struct oper *op, struct fetch_result *result)
 		object_unref(result->object);
 		return;
 	}
-	if (result->error != 0)
-		oper_fail_key(op, result->error, result->message);
-	else
+	if (result->error == 0)
 		oper_look(op, result->listing, &now);
+	else if (oper_takes_as_id(op))
+		/* a key that may encrypt need not be one that may list */
+		oper_allow(op, (struct view){ NULL, 0 }, op->key, &now);
+	else
+		oper_fail_key(op, result->error, result->message);
 	listing_unref(result->listing);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base64.h"
+#include "json_parts.h"
 #include "secmem.h"
 
 #define MEMBER_MAX 32		/* names of members that we look for */
@@ -136,6 +137,8 @@ parse(struct view text)
 	json_error_t error;
 	json_t *doc;
 
+	if (!json_parts_within(text, JSON_PARTS_MAX_BODY))
+		return NULL;
 	doc = json_loadb((const char *)text.p, text.len,
 	    JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
 	/* it may quote the text */

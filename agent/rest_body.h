@@ -1,7 +1,8 @@
 /*
  * Which secrets and keys the body of a request is about, for rules that name
  * some.  What cannot be told for sure counts as about any: only rules that
- * cover all allow that.
+ * cover all allow that.  So does what is too much to be looked at
+ * (json_parts.h).
  *
  * Parsed documents lie in secret memory and are wiped; the stack is scrubbed.
  */

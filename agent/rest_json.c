@@ -175,15 +175,23 @@ skip_blank(struct view doc, size_t i)
 	return i;
 }
 
-/* i: at the quote.  The place behind the closing one; doc.len if there is none. */
+/* i: at the quote.  Behind the closing one; doc.len if there is none. */
 static size_t
 skip_string(struct view doc, size_t i)
 {
-	for (i++; i < doc.len && doc.p[i] != '"'; i++) {
-		if (doc.p[i] == '\\')
-			i++;
+	const uint8_t *end;
+	size_t start = ++i, n;
+
+	while (i < doc.len &&
+	    (end = memchr(doc.p + i, '"', doc.len - i)) != NULL) {
+		i = (size_t)(end - doc.p) + 1;
+		for (n = i - 1; n > start && doc.p[n - 1] == '\\'; n--)
+			;
+		/* an even number of backslashes escape each other */
+		if ((i - 1 - n) % 2 == 0)
+			return i;
 	}
-	return i < doc.len ? i + 1 : doc.len;
+	return doc.len;
 }
 
 static size_t

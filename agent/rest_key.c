@@ -24,10 +24,11 @@ static const char *const words[] = { "name", "description", "keyType",
 static const char *const always[] = { "keyId", "algorithm", "version",
     "publicKey", "format", NULL };
 
-enum { PUBLIC_KEY = 3, FORMAT = 4 };
-
 #define WORDS (sizeof(words) / sizeof(words[0]) - 1)
 #define ALWAYS (sizeof(always) / sizeof(always[0]) - 1)
+
+/* Where the members of the JSON form go: of words, of always, and id. */
+enum { PUBLIC_KEY = WORDS + 3, FORMAT, ID, FIELDS };
 
 struct key_query {
 	bool has_format;
@@ -55,29 +56,21 @@ is_name(struct view name, const char *camel)
 	return i == name.len;
 }
 
-/* A member by its name; empty if there is none. */
-static struct view
-member(const struct object *o, const char *camel)
+/* FIELDS for one that is none of ours. */
+static size_t
+field_number(struct view name)
 {
-	struct view found = { NULL, 0 };
-	struct rest_member m;
-	size_t pos = 0;
+	size_t i;
 
-	while (rest_json_next(object_value(o), &pos, &m)) {
-		if (is_name(m.name, camel))
-			found = m.value;
+	for (i = 0; i < WORDS; i++) {
+		if (is_name(name, words[i]))
+			return i;
 	}
-	return found;
-}
-
-/* Is that member this word? */
-static bool
-member_is(const struct object *o, const char *camel, const char *word)
-{
-	struct view v = member(o, camel);
-	size_t len = strlen(word);
-
-	return v.len == len + 2 && memcmp(v.p + 1, word, len) == 0;
+	for (i = 0; i < ALWAYS; i++) {
+		if (is_name(name, always[i]))
+			return WORDS + i;
+	}
+	return is_name(name, "id") ? ID : FIELDS;
 }
 
 /* --- the projection --- */
@@ -86,7 +79,34 @@ struct projection {
 	const struct object *base;
 	const struct object *form; /* NULL: the key is in base */
 	uint32_t include;
+	struct view fields[FIELDS]; /* of base; empty: it has it not */
 };
+
+static void
+collect(struct projection *p)
+{
+	struct view doc = object_value(p->base);
+	struct rest_member m;
+	size_t pos = 0, i;
+
+	while (rest_json_next(doc, &pos, &m)) {
+		if ((i = field_number(m.name)) < FIELDS)
+			p->fields[i] = m.value;
+	}
+}
+
+/* Has the JSON form the key in that format? */
+static bool
+base_has(const struct object *base, enum ref_format format)
+{
+	struct projection p = { .base = base };
+	const char *word = ref_format_name(format);
+	size_t len = strlen(word);
+
+	collect(&p);
+	return p.fields[FORMAT].len == len + 2 &&
+	    memcmp(p.fields[FORMAT].p + 1, word, len) == 0;
+}
 
 static void
 put_member(struct rest_json *j, const char *name, struct view value)
@@ -113,22 +133,6 @@ put_form(struct rest_json *j, const struct object *form)
 	rest_json_text(j, "\"");
 }
 
-static bool
-is_known(struct view name)
-{
-	size_t i;
-
-	for (i = 0; i < ALWAYS; i++) {
-		if (is_name(name, always[i]))
-			return true;
-	}
-	for (i = 0; i < WORDS; i++) {
-		if (is_name(name, words[i]))
-			return true;
-	}
-	return is_name(name, "id");
-}
-
 static void
 put_extras(struct rest_json *j, const struct object *base)
 {
@@ -136,7 +140,7 @@ put_extras(struct rest_json *j, const struct object *base)
 	size_t pos = 0;
 
 	while (rest_json_next(object_value(base), &pos, &m)) {
-		if (is_known(m.name))
+		if (field_number(m.name) < FIELDS)
 			continue;
 		rest_json_text(j, ",\"");
 		rest_json_raw(j, m.name.p, m.name.len);
@@ -149,20 +153,19 @@ static void
 put_key(struct rest_json *j, const void *ctx)
 {
 	const struct projection *p = ctx;
-	struct view id = member(p->base, "id");
-	size_t i;
+	size_t end = p->form == NULL ? ID : (size_t)PUBLIC_KEY, i;
 
 	rest_json_text(j, "{\"keyId\":");
 	rest_json_string(j, object_id(p->base));
-	if (id.len > 0)
-		put_member(j, "id", id);
-	for (i = 1; i < (p->form == NULL ? ALWAYS : (size_t)PUBLIC_KEY); i++)
-		put_member(j, always[i], member(p->base, always[i]));
+	if (p->fields[ID].len > 0)
+		put_member(j, "id", p->fields[ID]);
+	for (i = WORDS + 1; i < end; i++)
+		put_member(j, always[i - WORDS], p->fields[i]);
 	if (p->form != NULL)
 		put_form(j, p->form);
 	for (i = 0; i < WORDS; i++) {
 		if (p->include & 1u << i)
-			put_member(j, words[i], member(p->base, words[i]));
+			put_member(j, words[i], p->fields[i]);
 	}
 	if (p->include == REST_INCLUDE_ALL)
 		put_extras(j, p->base);
@@ -269,10 +272,11 @@ static int
 answer_key(struct rest *r, const struct key_query *q,
     const struct object *form, struct rest_answer *answer)
 {
-	const struct projection p = { .base = r->base, .form = form,
+	struct projection p = { .base = r->base, .form = form,
 	    .include = q->include };
 	int e;
 
+	collect(&p);
 	rest_cached(r, r->base_freshness, r->base_age_ms, answer);
 	e = rest_json_answer(answer, put_key, &p);
 	rest_record_read(r, POLICY_READ, r->base, r->base_freshness);
@@ -328,7 +332,7 @@ key_found(struct rest *r, const struct key_query *q,
 	r->base_freshness = result->freshness;
 	r->base_age_ms = result->age_ms;
 	if (!q->has_format ||
-	    member_is(r->base, "format", ref_format_name(q->format)))
+	    base_has(r->base, q->format))
 		return answer_key(r, q, NULL, answer);
 	return fetch_form(r, q->format, false, now, answer);
 }

@@ -32,6 +32,7 @@ session_done(struct session *s)
 
 	while ((rq = TAILQ_FIRST(&s->requests)) != NULL)
 		request_free(rq);
+	session_sent(s);
 	peer_free(s->peer);
 	s->peer = NULL;
 }
@@ -84,6 +85,19 @@ session_handle(struct session *s, const struct frame *frame,
 	session_hello(s, out);
 	s->env->metrics->requests++;
 	return dispatch_frame(s, frame, now, out);
+}
+
+void
+session_put(struct session *s, size_t bytes)
+{
+	s->unsent_bytes += bytes;
+}
+
+void
+session_sent(struct session *s)
+{
+	caller_give_back(s->caller, s->unsent_bytes);
+	s->unsent_bytes = 0;
 }
 
 bool

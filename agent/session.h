@@ -98,6 +98,8 @@ struct session {
 	size_t waiting;		/* items without an answer */
 	size_t watches;		/* references subscribed to */
 	size_t streams;		/* begun or open */
+	size_t unsent_bytes;	/* caller_keep()'s, of answers in out or in the
+				 * backlog */
 	struct session_requests requests;
 	struct session_ready ready;
 };
@@ -132,6 +134,14 @@ void session_refuse(struct session *s, uint64_t id, int error,
 /* An ERROR frame, for a request that fails as a whole. */
 void session_error(struct out *out, uint64_t id, int error,
     const char *message);
+
+/*
+ * An answer of so many bytes, which the caller's account has, was put into out:
+ * they stay there until session_sent(), so that who does not read is counted.
+ */
+void session_put(struct session *s, size_t bytes);
+/* All that was in out, and in the backlog, has been sent. */
+void session_sent(struct session *s);
 
 /* Put ready answers into out as far as they fit.  True if some are left. */
 bool session_render(struct session *s, struct out *out);

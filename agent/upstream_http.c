@@ -275,6 +275,7 @@ call_free(struct upstream_call *c)
 		curl_easy_cleanup(c->easy);
 	secmem_free(c->headers);
 	secbuf_clear(&c->body);
+	secmem_free_bytes(&c->copy);
 	TAILQ_REMOVE(&c->http->calls, c, next);
 	free(c);
 }
@@ -330,8 +331,9 @@ done_cb(void *arg, CURL *easy, CURLcode result)
 
 	(void)arg;
 	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&c);
+	c->http->to_scrub = true;
 	status = status_of(c);
-	if (c->head_endless)
+	if (c->head_odd)
 		result = CURLE_WEIRD_SERVER_REPLY;
 	else if (result == CURLE_OK && !c->head_done)
 		result = CURLE_PARTIAL_FILE;
@@ -355,12 +357,25 @@ done_cb(void *arg, CURL *easy, CURLcode result)
 
 static void free_retired(struct upstream_http *http);
 
-/* Parts of what was received may be left on the stack, in mid-transfer too. */
+/*
+ * Parts of what was received may be left on the stack, in mid-transfer too.
+ * Under TLS each step may handle a key or a record; else only those that begin
+ * or end a transfer, or move a part of a body.
+ */
 static void
 after_cb(void *arg)
 {
-	secmem_scrub_stack();
-	free_retired(arg);
+	struct upstream_http *http = arg, *h;
+	bool scrub = false;
+
+	/* the calls of former settings are its, too */
+	for (h = http; h != NULL; h = h->retired) {
+		scrub |= h->to_scrub || strncmp(h->cfg.url, "https:", 6) == 0;
+		h->to_scrub = false;
+	}
+	if (scrub)
+		secmem_scrub_stack();
+	free_retired(http);
 }
 
 static size_t
@@ -370,6 +385,7 @@ write_cb(char *data, size_t one, size_t len, void *arg)
 	int status = status_of(c);
 
 	(void)one;
+	c->http->to_scrub = true;
 	if (c->req.relay == NULL && (status < 200 || status >= 300)) {
 		if (len <= ERROR_BODY_MAX - c->body.len)
 			return secbuf_append(&c->body, data, len) == 0 ?
@@ -393,13 +409,19 @@ header_cb(char *data, size_t one, size_t len, void *arg)
 	(void)one;
 	c->head_len += len;
 	if (c->head_len > HEAD_MAX) {
-		c->head_endless = true;
+		c->head_odd = true;
 		return 0;
 	}
 	if (len > 0 && (data[0] == '\r' || data[0] == '\n'))
 		c->head_done = true;
-	else if (len >= 5 && memcmp(data, "HTTP/", 5) == 0)
+	else if (len >= 5 && memcmp(data, "HTTP/", 5) == 0) {
 		c->head_done = false;
+		/* to curl what follows a 101 is anything, up to the close */
+		if (status_of(c) == 101) {
+			c->head_odd = true;
+			return 0;
+		}
+	}
 	return len;
 }
 
@@ -607,7 +629,7 @@ call_setup(struct upstream_call *c, const struct secmem *key)
 		set_tls(c);
 		set_proxy(c);
 		if (relay != NULL)
-			upstream_relay_set(c);
+			r = upstream_relay_set(c);
 		if (c->setup != CURLE_OK)
 			r = c->setup == CURLE_OUT_OF_MEMORY ? ERR_NOMEM :
 			    ERR_INTERNAL;
@@ -685,6 +707,7 @@ http_start(struct upstream *up, const struct upstream_request *req,
 		call_free(c);
 		return error;
 	}
+	c->http->to_scrub = true; /* the first step handles the key */
 	*ret_call = c;
 	return 0;
 }

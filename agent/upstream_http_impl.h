@@ -26,6 +26,7 @@ struct upstream_http {
 	struct secmem key;
 	struct upstream_http_config cfg; /* texts are ours */
 	char host[UPSTREAM_HOST_MAX];	/* "name:port", for messages */
+	bool to_scrub;		/* something secret was handled */
 	TAILQ_HEAD(, upstream_call) calls;
 };
 
@@ -42,12 +43,13 @@ struct upstream_call {
 	struct secbuf body;
 	size_t skipped;		/* of a refusal's body, not kept */
 	size_t head_len;	/* of all heads and trailers so far */
-	size_t sent;		/* of the relay's body, on this connection */
+	struct secmem copy;	/* of a small body */
+	size_t sent;		/* of a larger one, on this connection */
 	uint64_t connect_ms;	/* bounds of this one */
 	uint64_t total_ms;
 	int body_error;		/* why the body was not taken: ERR_* */
 	bool head_done;		/* curl does not mind one that is cut */
-	bool head_endless;
+	bool head_odd;		/* it has no end, or leaves HTTP */
 	bool begun;		/* a relay's: from here on it may arrive */
 };
 
@@ -71,8 +73,8 @@ int upstream_relay_check(const struct upstream_relay *relay);
 /* The url to ask; size has room for url and target.  0 or ERR_INTERNAL. */
 int upstream_relay_url(const struct upstream_call *c, char *ret, size_t size);
 
-/* Method, body, and what keeps curl from sending it twice. */
-void upstream_relay_set(struct upstream_call *c);
+/* Method, body, and what keeps curl from sending it twice.  0 or ERR_NOMEM. */
+int upstream_relay_set(struct upstream_call *c);
 
 /* Hand a whole answer on; moves the body.  ERR_NOMEM goes into a. */
 void upstream_relay_reply(struct upstream_call *c, struct upstream_answer *a);

@@ -20,6 +20,11 @@
 #define RELAY_METHOD_MAX 16
 #define RELAY_TARGET_MAX 4096
 #define RELAY_HEADER_MAX 255
+/*
+ * A body up to that size goes out in one piece with the head, from a copy;
+ * curl would copy twice as much there.
+ */
+#define RELAY_COPY_MAX (16u << 10)
 
 /* --- what can be sent --- */
 
@@ -116,6 +121,7 @@ relay_read_cb(char *buf, size_t one, size_t size, void *arg)
 	struct view body = c->req.relay->body;
 	size_t n = one * size;
 
+	c->http->to_scrub = true;
 	if (n > body.len - c->sent)
 		n = body.len - c->sent;
 	if (n > 0)
@@ -145,10 +151,33 @@ relay_has_content(const struct upstream_relay *relay)
 	    strcmp(relay->method, "PATCH") == 0;
 }
 
-void
+/* With a length, 0 too, and without a copy outside of secret memory. */
+static int
+relay_set_body(struct upstream_call *c)
+{
+	struct view body = c->req.relay->body;
+
+	UPSTREAM_SET(c, CURLOPT_POST, 1L);
+	UPSTREAM_SET(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+	if (body.len <= RELAY_COPY_MAX) {
+		if (secmem_copy(&c->copy, body.p, body.len,
+		    SECMEM_LIBRARY) != 0)
+			return ERR_NOMEM;
+		UPSTREAM_SET(c, CURLOPT_POSTFIELDS, secmem_bytes(&c->copy));
+		return 0;
+	}
+	UPSTREAM_SET(c, CURLOPT_READFUNCTION, relay_read_cb);
+	UPSTREAM_SET(c, CURLOPT_READDATA, c);
+	UPSTREAM_SET(c, CURLOPT_SEEKFUNCTION, relay_seek_cb);
+	UPSTREAM_SET(c, CURLOPT_SEEKDATA, c);
+	return 0;
+}
+
+int
 upstream_relay_set(struct upstream_call *c)
 {
 	const struct upstream_relay *relay = c->req.relay;
+	int r = 0;
 
 	UPSTREAM_SET(c, CURLOPT_PATH_AS_IS, 1L);
 	UPSTREAM_SET(c, CURLOPT_PREREQFUNCTION, relay_begin_cb);
@@ -157,19 +186,12 @@ upstream_relay_set(struct upstream_call *c)
 		UPSTREAM_SET(c, CURLOPT_FRESH_CONNECT, 1L);
 	if (strcmp(relay->method, "HEAD") == 0) {
 		UPSTREAM_SET(c, CURLOPT_NOBODY, 1L);
-		return;
+		return 0;
 	}
-	/* with a length, 0 too; without a copy outside of secret memory */
-	if (relay_has_content(relay)) {
-		UPSTREAM_SET(c, CURLOPT_POST, 1L);
-		UPSTREAM_SET(c, CURLOPT_POSTFIELDSIZE_LARGE,
-		    (curl_off_t)relay->body.len);
-		UPSTREAM_SET(c, CURLOPT_READFUNCTION, relay_read_cb);
-		UPSTREAM_SET(c, CURLOPT_READDATA, c);
-		UPSTREAM_SET(c, CURLOPT_SEEKFUNCTION, relay_seek_cb);
-		UPSTREAM_SET(c, CURLOPT_SEEKDATA, c);
-	}
+	if (relay_has_content(relay))
+		r = relay_set_body(c);
 	UPSTREAM_SET(c, CURLOPT_CUSTOMREQUEST, relay->method);
+	return r;
 }
 
 /* --- what comes back --- */

@@ -68,7 +68,8 @@ struct upstream_names {
 
 /*
  * The names in items[] of a request to import.  Returns 0, ERR_BAD_REQUEST
- * (there are no items in it) or ERR_NOMEM; ret is to be cleared after 0.
+ * (there are no items in it, or it is too much to be looked at:
+ * json_parts.h) or ERR_NOMEM; ret is to be cleared after 0.
  */
 int upstream_json_item_names(struct view body, struct upstream_names *ret);
 bool upstream_names_have(const struct upstream_names *names, struct view name);

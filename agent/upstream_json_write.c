@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "json_parts.h"
 
 static json_t *
 parse_quietly(struct view body)
@@ -128,10 +129,12 @@ take_names(const json_t *items, struct upstream_names *ret)
 int
 upstream_json_item_names(struct view body, struct upstream_names *ret)
 {
-	json_t *doc = parse_quietly(body);
+	json_t *doc = NULL;
 	int r = ERR_BAD_REQUEST;
 
 	*ret = (struct upstream_names){ .count = 0 };
+	if (json_parts_within(body, JSON_PARTS_MAX_BODY))
+		doc = parse_quietly(body);
 	if (doc != NULL)
 		r = take_names(json_object_get(doc, "items"), ret);
 	json_decref(doc);

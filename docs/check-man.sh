@@ -120,6 +120,8 @@ done <"$tmp/md"
 for t in $(grep -o '`test_[a-z0-9_]*`' "$top/docs/security.md" |
     tr -d '`' | sort -u); do
 	grep -rqw --include='*.c' --include='*.py' "$t" "$top/tests" ||
+	    [ -e "$top/tests/unit/$t.c" ] ||
+	    [ -e "$top/tests/integration/$t.py" ] ||
 	    fail "security.md: there is no $t"
 done
 

@@ -2,6 +2,7 @@
 """The Python binding: installed with pip into an environment of its own, and
 used against the real daemon."""
 
+import asyncio
 import gc
 import io
 import json
@@ -67,6 +68,31 @@ class Case(harness.Case):
         self.py = qapi_agent.Agent(self.socket, program="test_python 1",
                                    timeout=harness.LONG)
         self.addCleanup(self.py.close)
+
+    def interrupted(self, function):
+        """Wait in function() until a signal's handler raises."""
+        class Stop(Exception):
+            pass
+
+        def handler(*_):
+            raise Stop
+        old = signal.signal(signal.SIGUSR1, handler)
+        self.addCleanup(signal.signal, signal.SIGUSR1, old)
+        done = threading.Event()
+
+        def interrupt():
+            # Again and again: one may come before the wait has begun.
+            while not done.wait(0.05):
+                os.kill(os.getpid(), signal.SIGUSR1)
+        thread = threading.Thread(target=interrupt)
+        try:
+            with self.assertRaises(Stop):
+                thread.start()
+                function()
+        finally:
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+            done.set()
+            thread.join()
 
     def refused(self, error, function, *args, **kw):
         with self.assertRaises(error) as caught:
@@ -457,6 +483,15 @@ class Handle(Case):
         self.sandbox.clear()
         self.assertIsNotNone(fault)
 
+    def test_signals_interrupt(self):
+        """As Ctrl-C does; the next call is none the worse."""
+        self.sandbox.fault(action="hang")
+        patient = qapi_agent.Agent(self.socket, timeout=None)
+        self.addCleanup(patient.close)
+        self.interrupted(lambda: patient.get(REF))
+        self.sandbox.clear()
+        self.assertEqual(patient.get(REF).text, "hünter2\0 end")
+
     def test_threads_share_one(self):
         def ask(i):
             for _ in range(20):
@@ -565,30 +600,125 @@ class Watching(Case):
         self.assertEqual(self.py.get(REF).text, "while it is away")
 
     def test_iteration_is_interrupted_by_signals(self):
-        class Stop(Exception):
-            pass
-
-        def handler(*_):
-            raise Stop
-        old = signal.signal(signal.SIGUSR1, handler)
-        self.addCleanup(signal.signal, signal.SIGUSR1, old)
-        done = threading.Event()
-
-        def interrupt():
-            # Again and again: one may come before the wait has begun.
-            while not done.wait(0.05):
-                os.kill(os.getpid(), signal.SIGUSR1)
-        thread = threading.Thread(target=interrupt)
         with self.py.watch([REF]) as watch:
-            try:
-                with self.assertRaises(Stop):
-                    thread.start()
-                    for _ in watch:
-                        pass
-            finally:
-                signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-                done.set()
-                thread.join()
+            self.interrupted(lambda: list(watch))
+
+
+class Async(Case):
+    def run_(self, function, **kw):
+        async def main():
+            kw.setdefault("timeout", harness.LONG)
+            async with qapi_agent.aio.Agent(self.socket, **kw) as agent:
+                return await asyncio.wait_for(function(agent),
+                                              2 * harness.LONG)
+        return asyncio.run(main())
+
+    async def raises(self, error, awaitable):
+        with self.assertRaises(error) as caught:
+            await awaitable
+        self.assertIs(type(caught.exception), error)
+
+    def test_many_at_a_time(self):
+        async def main(agent):
+            refs = [REF, "qapi://secrets/none", REF + "?field=username"]
+            got = await asyncio.gather(
+                *(agent.get(r) for r in refs * 100), agent.ping(),
+                agent.get_many(refs), agent.list("keys"), agent.status(),
+                return_exceptions=True)
+            for i in range(0, 300, 3):
+                self.assertEqual(got[i].text, "hünter2\0 end")
+                self.assertIs(type(got[i + 1]), qapi_agent.NotFound)
+                self.assertEqual(got[i + 2].text, "app")
+            self.assertIsNone(got[300])
+            self.assertEqual([type(x).__name__ for x in got[301]],
+                             ["Item", "NotFound", "Item"])
+            self.assertEqual(len(got[302]), 3)
+            self.assertIn("upstream.state", got[303])
+            self.assertEqual(await agent.get_many([]), [])
+            done = await agent.refresh(REF)
+            self.assertEqual(done[0].version, 1)
+            await agent.invalidate(REF)
+            await self.raises(qapi_agent.UpstreamUnavailable,
+                              agent.get(REF, only_if_cached=True))
+            item = await agent.get(REF)
+            self.assertFalse((await agent.reject(REF, item)).changed)
+        self.run_(main)
+
+    def test_the_service(self):
+        async def main(agent):
+            reply = await agent.call("GET", "/rate-limit")
+            self.assertEqual(reply.status, 200)
+            payload = await agent.encrypt(b"x", key="mail")
+            self.assertEqual((await agent.decrypt(payload)).value, b"x")
+            signature = await agent.sign(b"x", "ec")
+            self.assertTrue(await agent.verify(b"x", signature, "ec"))
+            self.assertFalse(await agent.verify(b"y", signature, "ec"))
+            await self.raises(qapi_agent.NotFound,
+                              agent.sign(b"x", "none"))
+        self.run_(main)
+
+    def test_cancelled_and_late(self):
+        fault = self.sandbox.fault(action="hang")
+
+        async def main(agent):
+            task = asyncio.ensure_future(agent.get(REF))
+            while self.sandbox.hits(fault) == 0:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            await self.raises(asyncio.CancelledError, task)
+            async with qapi_agent.aio.Agent(self.socket,
+                                            timeout=0.2) as hasty:
+                await self.raises(qapi_agent.Timeout, hasty.get(REF))
+            late = asyncio.ensure_future(agent.get("qapi://secrets/cold"))
+            await agent.ping()
+            agent.close()
+            agent.close()
+            await self.raises(qapi_agent.Closed, late)
+            with self.assertRaisesRegex(ValueError, "closed"):
+                await agent.ping()
+        self.run_(main)
+
+    def test_unreachable(self):
+        self.agent.stop()
+
+        async def main(agent):
+            await self.raises(qapi_agent.Unreachable, agent.ping())
+            await self.raises(qapi_agent.Unreachable, agent.watch([REF]))
+        self.run_(main)
+
+    def test_another_loop(self):
+        async def make():
+            return qapi_agent.aio.Agent(self.socket)
+        agent = asyncio.run(make())
+        with self.assertRaisesRegex(RuntimeError, "another event loop"):
+            asyncio.run(agent.ping())
+        with self.assertRaises(RuntimeError):
+            qapi_agent.aio.Agent(self.socket)   # without any
+
+    def test_watch(self):
+        async def main(agent):
+            async with await agent.watch([REF, "nonsense"]) as watch:
+                self.assertEqual([watch.has_ended(i) for i in (0, 1)],
+                                 [False, True])
+                self.assertEqual(len(watch.items[0].position), 16)
+                waiting = asyncio.ensure_future(watch.next())
+                await agent.ping()
+                self.assertFalse(waiting.done())
+                self.sandbox.rotate("s-1", "second value")
+                await agent.refresh(REF)
+                event = await waiting
+                self.assertEqual((event.ref, event.reason),
+                                 (REF, "changed"))
+                self.assertEqual((await agent.get(REF)).text,
+                                 "second value")
+                self.sandbox.control("DELETE", "/secrets/s-1")
+                await agent.refresh(REF)
+                async for event in watch:
+                    if event.reason == "gone":
+                        break
+            with self.assertRaisesRegex(ValueError, "closed"):
+                await watch.next()
+        self.run_(main)
 
 
 class Package(unittest.TestCase):

@@ -1,8 +1,10 @@
 """As one who wants what the rules deny, or more than his share."""
 
+import base64
 import contextlib
 import json
 import os
+import re
 import socket
 import threading
 import unittest
@@ -554,6 +556,46 @@ class Once(Service):
         self.assertEqual(len(self.bare.of(b"POST")), posts)
 
 
+    # upstream-api.md, 8: what may be repeated after a lost answer
+    SAFE = re.compile(
+        r"(DELETE /(?!compliance).*|"
+        r"POST /(encrypt|decrypt|sign|verify)|"
+        r"POST /transit/(encrypt|decrypt|sign|verify|rewrap|hmac|batch)/.*|"
+        r"POST /secrets/[^/]*/(de)?activate|POST /.*/(un)?block|"
+        r"PUT /keys/[^/]*/min-decryption-version|"
+        r"POST /transit/keys/[^/]*/config|PATCH /settings/.*|"
+        # unsaid there; each says the same thing twice
+        r"POST /log-streams/[^/]*/(de)?activate)")
+
+    def test_every_endpoint_that_changes_something(self):
+        """All that the sandbox has, but what is said to be repeatable."""
+        got = self.start_sandbox().control("GET", "/endpoints")["endpoints"]
+        todo = [(e["method"], re.sub(r"\{[^}]*\}", "x", e["path"]))
+                for e in got if e["method"] != "GET"]
+        todo = [(m, p) for m, p in todo
+                if not self.SAFE.fullmatch(m + p.removeprefix("/api/v1")
+                                           .replace("/", " /", 1))]
+        self.assertGreater(len(todo), 40)
+
+        def react(conn, n, head, body):
+            if not head.startswith(b"GET "):
+                return False
+            conn.sendall(answer())
+            return True
+        self.begin(react)
+        for method, path in todo:
+            rawhttp.ask(self.http, "GET", "/api/v1/roles")
+            before = len(self.bare.of(method.encode()))
+            a = rawhttp.ask(self.http, method, path, [
+                ("Content-Type", "application/json"), ("Prefer", "wait=2")],
+                b"{}")
+            self.assertEqual(a.status, 503, (method, path, a.body))
+            self.assertIn(b"once", a.body)
+            rawhttp.ask(self.http, "GET", "/api/v1/roles")
+            self.assertEqual(len(self.bare.of(method.encode())) - before, 1,
+                             (method, path))
+
+
 class Memory(Case):
     """What one holds of the agent's memory has a bound, wherever it is."""
 
@@ -589,6 +631,34 @@ class Memory(Case):
         self.sandbox.clear()
         self.assertEqual(self.sandbox.requests()
                          ["POST /api/v1/team/invitations"], 7)
+
+
+@harness.not_sanitized
+class Parsing(Denied):
+    """What a caller's body makes of itself when it is looked into."""
+
+    AUTO = False
+
+    def test_a_body_of_millions_of_parts(self):
+        self.begin("both")
+        many = b",".join([b"0"] * (7 << 20))
+        bodies = [
+            ("/vault/share", b'{"secretId":"x","y":[' + many + b"]}"),
+            ("/secrets/import", b'{"items":[' + many + b"]}"),
+            ("/encrypt", b'{"keyId":"x","y":[' + many + b"]}"),
+            ("/decrypt", b'{"encryptedPayload":"' + base64.b64encode(
+                b'{"k":"x","y":[' + many[:1 << 22] + b"]}") + b'"}')]
+        before = self.agent.memory_kb("VmHWM")
+        for path, body in bodies:
+            (_, _, a), = self.ask_all([("POST", "/api/v1" + path, body)])
+            self.assertEqual(a.status, 403, path)
+        # Parsed, it would be 30 bytes and more for every two of the text.
+        self.assertLess(self.agent.memory_kb("VmHWM") - before, 120 << 10)
+
+    # the others are Denied's
+    for _name in [n for n in dir(Denied) if n.startswith("test_")]:
+        locals()[_name] = None
+    del _name
 
 
 class Leaks(Service):

@@ -8,13 +8,16 @@ that is locked and left out of dumps; all the rest is searched.
 """
 
 import base64
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
 import harness
+import rawhttp
 import wire
 from harness import Case, secret, value
 
@@ -301,6 +304,48 @@ class Memory(Case):
         self.pieces("in the middle of streams")
         self.assertEqual(Maps(self.agent.pid).search(
             [key, base64.b64encode(key)[:40]]), {})
+
+    def test_no_copy_of_what_comes_over_http(self):
+        """Values read and written, in all kinds of bodies, and the token."""
+        path = os.path.join(self.run_dir, "http.sock")
+        token = os.path.join(self.dir, "token")
+        with socket.socket() as s:
+            s.bind(("127.91.7.5", 0))
+            where = s.getsockname()
+        self.begin(conf={"agent": {
+            "http-socket": path, "http-token-file": token,
+            "http-listen": "%s:%d" % where}})
+        with open(token, encoding="ascii") as f:
+            text = f.read().strip()
+        self.note_private(text)
+        auth = [("X-Api-Key", text), ("Content-Type", "application/json")]
+        body = json.dumps({"value": self.rotated}).encode()
+        with rawhttp.Http(path) as h, rawhttp.Http(where) as t:
+            for name in ("plain", "escaped", "fields", "big", "nope"):
+                for query in ("", "?include=all", "?include=notes"):
+                    h.ask("GET", f"/api/v1/secrets/{name}{query}")
+                    t.ask("GET", f"/api/v1/secrets/{name}{query}", auth)
+            t.ask("GET", "/health", [("X-Api-Key", text[:-1] + "!")])
+            h.ask("PUT", "/api/v1/secrets/other/value", auth[1:], body)
+            a = h.ask("GET", "/api/v1/secrets/other")
+            self.assertIn(self.rotated.encode(), a.body)
+            h.ask("POST", "/api/v1/nowhere", auth[1:], body * 3000)
+            # half of one, one in chunks, and one that is wrong in the end
+            part = b"%x\r\n%s\r\n" % (len(body), body)
+            head = b"POST /api/v1/nowhere HTTP/1.1\r\nHost: x\r\n" \
+                b"Transfer-Encoding: chunked\r\n\r\n" + part
+            h.send(head + b"0\r\n\r\n")
+            h.answer()
+            h.send(head + part)
+            t.send(b"GET / HTTP/1.1\r\nX-Api-Key: " + text.encode())
+            self.status()
+            self.clean("while half a request is there", text)
+            self.pieces("while half a request is there")
+            h.send(b"x\r\n")
+            self.assertEqual(h.answer().status, 400)
+        self.status()
+        self.clean("after HTTP", text)
+        self.pieces("after HTTP")
 
     def test_replaced_api_key_leaves_nothing(self):
         self.begin()

@@ -184,6 +184,15 @@ class Encrypt(Operations):
         self.assert_failed(self.wire().encrypt(b"x", "mail"),
                            "insufficient-scope")
 
+    def test_agents_own_key_may_encrypt_but_not_list(self):
+        mail = self.key_("mail")
+        self.sandbox.control("PUT", "/api-keys/" + self.key,
+                             {"scopes": ["encryption:write"]})
+        w = self.wire()
+        self.assertEqual(w.encrypt(b"x", mail).type, wire.RESULT)
+        self.assertEqual(w.encrypt(b"x", mail).type, wire.RESULT)
+        self.assert_failed(w.encrypt(b"x", "mail"), "insufficient-scope")
+
 
 class Service(Operations):
     """The service is away, slow, or talks nonsense."""
@@ -922,8 +931,37 @@ class Call(Operations):
         self.assertIn(f.error, ("upstream-unavailable", "timeout"))
 
 
+class Unread(Operations):
+    SEED = {"secrets": [secret("big", val="b" * (1 << 20))]}
+
+    def test_answers_that_are_not_read_are_bounded(self):
+        """What waits to be read counts until it has been, over all
+        connections of a user: 16 MiB, or less where less can be locked."""
+        w = self.wire()
+        self.assertEqual(w.call("GET", "/secrets/big").STATUS, 200)
+        idle = []
+
+        def one_more():
+            other = self.wire()
+            idle.append(other)
+            other.ask(wire.CALL, ("METHOD", "GET"), ("TARGET", "/secrets/big"))
+            other.sock.recv(1, socket.MSG_PEEK)     # it has been answered
+            return w.call("GET", "/secrets/big").error == "busy"
+        for _ in range(20):
+            if one_more():
+                break
+        else:
+            self.fail("nothing is counted")
+        # what takes none of that goes through
+        w.ping()
+        self.assertEqual(w.get("qapi://secrets/big").type, wire.RESULT)
+        got = [other.recv() for other in idle]
+        self.assertEqual((got[0].type, got[0].STATUS), (wire.CALLED, 200))
+        self.assertEqual({f.error for f in got} - {None, "busy"}, set())
+        self.assertEqual(w.call("GET", "/secrets/big").STATUS, 200)
+
+
 class Malformed(Operations):
-    AUTO = True
 
     def test_bad_vectors_cost_their_connection(self):
         kinds = range(wire.CALL, wire.STREAM_DATA + 1)

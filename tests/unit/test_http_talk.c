@@ -616,6 +616,7 @@ test_refused_and_closed(void **state)
 		expect(c, rows[i].status, NULL);
 		expect_no_more(c);
 		assert_true(c->closed);
+		assert_non_null(strstr(c->rx, "\r\nConnection: close\r\n"));
 		assert_int_equal(f->metrics.bad_frames, i + 1);
 	}
 	assert_int_equal(rest.asked, 0);

@@ -478,7 +478,7 @@ static void
 test_unknown_type_is_answered_and_the_connection_goes_on(void **state)
 {
 	struct fixture *f = *state;
-	const uint8_t types[] = { 0x00, 0x0e, 0x17, 0x42, 0x7f };
+	const uint8_t types[] = { 0x00, 0x15, 0x17, 0x42, 0x7f };
 	size_t i;
 
 	assert_int_equal(send_empty(f, FRAME_PING, 1), 0);

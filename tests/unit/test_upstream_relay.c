@@ -90,12 +90,14 @@ answer_kinds(struct fake_conn *c, const char *path)
 		return answer_bytes(c, 500, "", big, MAX_RESPONSE);
 	if (strcmp(path, "/larger") == 0)
 		return answer_bytes(c, 200, "", big, MAX_RESPONSE + 1);
+	if (strcmp(path, "/switched") == 0) {
+		fake_printf(c, "HTTP/1.1 101 X\r\nContent-Length: 2\r\n\r\n{}");
+		return -1;
+	}
 	if (strcmp(path, "/none") == 0)
 		fake_printf(c, "HTTP/1.1 204 X\r\n\r\n");
 	else if (strcmp(path, "/same") == 0)
 		fake_printf(c, "HTTP/1.1 304 X\r\n\r\n");
-	else if (strcmp(path, "/switched") == 0)
-		fake_printf(c, "HTTP/1.1 101 X\r\nContent-Length: 2\r\n\r\n{}");
 	else if (strcmp(path, "/head") == 0)
 		fake_printf(c, "HTTP/1.1 200 X\r\nContent-Length: 77\r\n\r\n");
 	else if (strcmp(path, "/moved") == 0)

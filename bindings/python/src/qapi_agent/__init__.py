@@ -7,8 +7,9 @@
             connect(password.text)
 """
 
-from ._lib import lib as _lib
-from .agent import Agent, Listing, Reply, Verification, is_envelope
+from . import _lib, aio
+from .agent import Agent, is_envelope
+from .calls import Listing, Reply, Verification
 from .errors import (
     AgentError, Ambiguous, BadRequest, Busy, Closed, Denied, Expired,
     InsufficientScope, Internal, NoMemory, NotFound, RateLimited, Timeout,
@@ -22,7 +23,7 @@ __version__ = "0.1.0"
 
 def library_version() -> str:
     """Of libqapi-agent, as "0.1.0"."""
-    return str(_lib.version().decode())
+    return str(_lib.lib.version().decode())
 
 
 __all__ = [
@@ -30,5 +31,5 @@ __all__ = [
     "Denied", "Event", "Expired", "InsufficientScope", "Internal", "Item",
     "Listing", "NoMemory", "NotFound", "RateLimited", "Reply", "Timeout",
     "TooLarge", "Unauthorized", "Unreachable", "Unsupported",
-    "UpstreamError", "UpstreamUnavailable", "Verification", "Watch",
+    "UpstreamError", "UpstreamUnavailable", "Verification", "Watch", "aio",
     "is_envelope", "library_version"]

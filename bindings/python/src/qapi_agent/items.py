@@ -108,6 +108,12 @@ class Item:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    def pointer(self) -> int:
+        """For the library; None of the caller's business."""
+        if self._pointer is None:
+            raise ValueError("the item is closed")
+        return self._pointer
+
     def _bytes(self, pointer: int) -> "tuple[Optional[int], int]":
         n = ctypes.c_size_t()
         return lib.item_value(pointer, ctypes.byref(n)), n.value

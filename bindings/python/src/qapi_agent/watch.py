@@ -1,6 +1,7 @@
 """Changes of values, as they happen."""
 
 import ctypes
+import math
 import os
 import select
 import time
@@ -45,7 +46,7 @@ class Watch:
         #: The references, in their order.
         self.refs: List[str] = list(refs)
         n = len(coded)
-        number = lib.watch(
+        number = lib.watch_start(
             handle, (ctypes.c_char_p * n)(*coded),
             (ctypes.c_char_p * n)(*positions), n, ctypes.byref(ret))
         if number != 0:
@@ -58,6 +59,42 @@ class Watch:
         if self.fileno() < 0:
             self._free()
             raise NoMemory("no descriptor is free")
+
+    def has_begun(self) -> bool:
+        """Has the agent answered for each reference?"""
+        return all(
+            self.has_ended(i) or isinstance(item, AgentError) or
+            (item is not None and item.position is not None)
+            for i, item in enumerate(self.items))
+
+    def wait_begun(self, timeout: Optional[float]) -> None:
+        """Until then, nothing is told: what happens may be lost. Closes the
+        watch where that takes too long."""
+        end = None if timeout is None else time.monotonic() + timeout
+        try:
+            self.step()
+            while not self.has_begun():
+                self._wait(end, lib.watch_message(self._open()))
+                self.step()
+        except BaseException:
+            self.close()
+            raise
+
+    def step(self) -> None:
+        """Do all that can be done now; take() does so, too."""
+        lib.watch_step(self._open())
+
+    def _wait(self, end: Optional[float], why: Optional[bytes]) -> None:
+        """Until there may be something, or raise Timeout."""
+        now = time.monotonic()
+        if end is not None and end <= now:
+            raise Timeout(string(why) or "nothing has happened in this time")
+        waits = [t for t in (self.timeout(),
+                             None if end is None else end - now)
+                 if t is not None]
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        poll.poll(None if not waits else math.ceil(min(waits) * 1000))
 
     def __enter__(self) -> "Watch":
         return self
@@ -90,7 +127,7 @@ class Watch:
         the first reference when none is watched any more."""
         watch = self._open()
         index, reason = ctypes.c_size_t(), ctypes.c_int()
-        lib.watch_step(watch)
+        self.step()
         number = lib.watch_take(watch, ctypes.byref(index),
                                 ctypes.byref(reason))
         if number == Timeout.number:
@@ -106,19 +143,11 @@ class Watch:
         Signals interrupt it as they do any wait."""
         end = None if timeout is None else \
             time.monotonic() + milliseconds(timeout, "timeout") / 1000
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN)
         while True:
             event = self.take()
             if event is not None:
                 return event
-            waits = [t for t in (
-                self.timeout(),
-                None if end is None else end - time.monotonic())
-                if t is not None]
-            if end is not None and end <= time.monotonic():
-                raise Timeout("nothing has happened in this time")
-            poll.poll(None if not waits else max(0.0, min(waits)) * 1000 + 1)
+            self._wait(end, None)
 
     def __iter__(self) -> Iterator[Event]:
         while True:
