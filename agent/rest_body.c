@@ -139,13 +139,16 @@ parse(struct view text)
 	    NULL);
 }
 
-/* The key of an encryptedPayload: base64 of {"k": id, …}. */
+/* Each key that an encryptedPayload names: base64 of {"k": id, …}. */
 static void
 tell_payload(const struct pass *p, const json_t *payload)
 {
+	static const struct body_rule k = { NULL, NULL, REF_KEY, REST_BY_ID,
+	    "k", 0 };
+	const struct pass inner = { .rule = &k, .fn = p->fn, .arg = p->arg };
 	struct view text = { (const uint8_t *)json_string_value(payload),
 	    json_string_length(payload) };
-	json_t *doc = NULL, *k;
+	json_t *doc = NULL;
 	uint8_t *bytes = NULL;
 	size_t len;
 
@@ -154,12 +157,7 @@ tell_payload(const struct pass *p, const json_t *payload)
 	if (bytes != NULL && base64_decode(text, bytes, &len) == 0)
 		doc = parse((struct view){ bytes, len });
 	secmem_free(bytes);
-	k = json_object_get(doc, "k");
-	if (json_is_string(k) && json_string_length(k) > 0)
-		tell(p, REST_BY_ID, (struct view){
-		    (const uint8_t *)json_string_value(k),
-		    json_string_length(k) });
-	else
+	if (doc == NULL || tell_members(&inner, doc) == 0)
 		tell_nothing(p);
 	json_decref(doc);
 }
