@@ -9,6 +9,20 @@
  * never as the probe of a service that was given up; if no answer comes,
  * nobody knows whether it was done, and the message says so.
  *
+ * What a write means for what is cached (endpoints.h, drops), before its answer
+ * is handed on:
+ *
+ *  2xx, 404, 410   done, or gone: what is held of it is dropped, readings under
+ *                  way begin again, and what is watched or preloaded is read at
+ *                  once.  Names follow from the answer where it tells them; a
+ *                  listing stays in use, but not for who lists.
+ *  3xx, 4xx        nothing was done.
+ *  5xx, no answer  perhaps.  What is held stays, since in an outage it may be
+ *                  all there is, but is doubted: it is due at once, and readers
+ *                  wait for what comes of that; if nothing does, they get it as
+ *                  stale.  Of a name that is not there a newer listing is asked.
+ *  unsent          nothing.
+ *
  * Event-loop thread only.
  */
 #ifndef AGENT_RELAY_H

@@ -302,10 +302,49 @@ test_100000_rows_are_all_found(void **state)
 	listing_unref(l);
 }
 
+/* Bucket by bucket, whatever the number; replaced rows among them. */
+static void
+test_each_is_found_in_a_large_one(void **state)
+{
+	struct listing *l = listing_new();
+	const struct upstream_row *row;
+	char id[16], name[32];
+	unsigned int i, first;
+	struct upstream_page *page;
+
+	(void)state;
+	/* each row comes twice, and has its last name the second time */
+	for (first = 0; first < 5000; first += 37) {
+		page = page_new(74);
+		for (i = first; i < first + 74 && i < 5000; i++) {
+			(void)snprintf(id, sizeof(id), "s-%u", i);
+			(void)snprintf(name, sizeof(name), "n/%u/%u", i % 7,
+			    i < first + 37 ? i : i + 100000);
+			page_add(page, id, name, i, true);
+		}
+		assert_int_equal(listing_add(l, page, NULL), 0);
+		upstream_page_free(page);
+	}
+	assert_int_equal(listing_count(l), 5000);
+	for (i = 0; i < 5000; i++) {
+		(void)snprintf(id, sizeof(id), "s-%u", i);
+		row = listing_by_id(l, view_of(id));
+		assert_non_null(row);
+		assert_int_equal(row->version, i);
+		(void)snprintf(name, sizeof(name), "n/%u/%u", i % 7, i);
+		check_name(l, name, id);
+		(void)snprintf(name, sizeof(name), "n/%u/%u", i % 7,
+		    i + 100000);
+		assert_null(listing_next_named(l, view_of(name), NULL));
+	}
+	listing_unref(l);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_is_found_in_a_large_one),
 		cmocka_unit_test(test_empty_listing_finds_nothing),
 		cmocka_unit_test(test_row_is_found_by_id_and_by_whole_name),
 		cmocka_unit_test(

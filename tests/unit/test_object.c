@@ -333,10 +333,35 @@ tear_down(void **state)
 	return 0;
 }
 
+static void
+test_buffer_becomes_a_value(void **state)
+{
+	struct object *o = object_new(REF_SECRET, (struct view){ NULL, 0 },
+	    (struct view){ NULL, 0 });
+	struct secbuf b;
+	struct object_field field;
+	size_t pos = 0;
+
+	(void)state;
+	assert_non_null(o);
+	secbuf_init(&b, 1000);
+	assert_int_equal(secbuf_append(&b, "any\0bytes", 9), 0);
+	assert_int_equal(object_take(o, &b), 0);
+	assert_int_equal(object_value(o).len, 9);
+	assert_memory_equal(object_value(o).p, "any\0bytes", 9);
+	assert_false(object_next_field(o, &pos, &field));
+	/* and can be filled again */
+	assert_int_equal(b.len, 0);
+	assert_int_equal(secbuf_append(&b, "x", 1), 0);
+	secbuf_clear(&b);
+	object_unref(o);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_buffer_becomes_a_value),
 		cmocka_unit_test(test_new_object_is_empty),
 		cmocka_unit_test(test_value_and_fields_are_found),
 		cmocka_unit_test(test_known_fields_take_little),

@@ -394,6 +394,14 @@ test_reference_in_target(void **state)
 	rq.ref = unit_view("qapi://keys/nothing/public");
 	run(f, rq);
 	expect_error(f, 404, "not_found", ERR_NOT_FOUND);
+	f->docs[8].body = "{\"keys\":[{\"id\":\"k1\",\"name\":\"twin\"},"
+	    "{\"id\":\"k2\",\"name\":\"twin\"}],\"hasMore\":false}";
+	fake_time_pass(11 * SECOND);
+	rq.ref = unit_view("qapi://keys/twin/public");
+	run(f, rq);
+	expect_error(f, 409, "ambiguous", ERR_AMBIGUOUS);
+	assert_non_null(strstr(message(f), "k1"));
+	assert_non_null(strstr(message(f), "k2"));
 	rq.ref = unit_view("qapi://keys/app-sign/public?format=x");
 	run(f, rq);
 	expect_error(f, 400, "invalid_request", ERR_BAD_REQUEST);
