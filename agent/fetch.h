@@ -122,7 +122,8 @@ size_t fetch_purge_all(struct fetch *f);
  * Id and name of what a text means, as an id or a name, as far as the newest
  * versions cached and the listing tell; nothing is asked, and it takes no
  * longer for a full cache.  Views die with the next event.
- * Returns 0, ERR_NOT_FOUND or ERR_AMBIGUOUS.
+ * Returns 0, ERR_NOT_FOUND, or ERR_AMBIGUOUS: ret_id and ret_name are the ids
+ * of two then.
  */
 int fetch_known(struct fetch *f, enum ref_kind kind, struct view text,
     struct view *ret_id, struct view *ret_name);

@@ -54,12 +54,14 @@ fetch_known(struct fetch *f, enum ref_kind kind, struct view text,
 		*ret_name = object_name(e->object);
 		return 0;
 	}
-	if (names_by_id(f->names, kind, text, &found) != 0 &&
-	    (r = names_by_name(f->names, kind, text, &found)) != 0)
-		return r;
-	*ret_id = found.id;
-	*ret_name = found.name;
-	return 0;
+	r = names_by_id(f->names, kind, text, &found);
+	if (r != 0)
+		r = names_by_name(f->names, kind, text, &found);
+	if (r == 0 || r == ERR_AMBIGUOUS) {
+		*ret_id = found.id;
+		*ret_name = r == 0 ? found.name : found.other;
+	}
+	return r;
 }
 
 int

@@ -11,10 +11,13 @@
 
 #include "endpoints.h"
 #include "err.h"
+#include "flood.h"
 #include "http_body.h"
 #include "http_head.h"
 #include "http_token.h"
+#include "log.h"
 #include "msg.h"
+#include "peer.h"
 #include "rest.h"
 #include "settings.h"
 
@@ -246,6 +249,19 @@ talk_needs_no_token(const struct http_head *h)
 	    m.endpoint != NULL && m.endpoint->scope == NULL && !m.from_root;
 }
 
+/* Who tries the doors, an operator may want to see. */
+static void
+talk_note(const struct talk *t, const struct now *now, const char *why)
+{
+	const struct peer *peer = t->session->peer;
+	char who[128];
+
+	if (flood_allows(t->session->env->flood, FLOOD_DENIED, peer_uid(peer),
+	    now))
+		log_info("%s: HTTP request refused: %s", peer_describe(peer,
+		    who, sizeof(who)), why);
+}
+
 /* What a socket on loopback asks for besides. */
 static bool
 talk_is_let_in(struct talk *t, const struct http_head *h,
@@ -255,6 +271,7 @@ talk_is_let_in(struct talk *t, const struct http_head *h,
 
 	if (h->minor > 0 && !http_head_host_is(h->host, env->host,
 	    env->port)) {
+		talk_note(t, now, "Host is not this machine's loopback");
 		talk_refuse(t, now, out, 421, "misdirected_request",
 		    "Host is not this machine's loopback address.");
 		return false;
@@ -262,6 +279,8 @@ talk_is_let_in(struct talk *t, const struct http_head *h,
 	if (!talk_needs_no_token(h) &&
 	    !http_token_fits(&env->token, h->api_key) &&
 	    !http_token_fits(&env->token, h->bearer)) {
+		talk_note(t, now, "the local token is missing or another "
+		    "one");
 		talk_refuse(t, now, out, 401, "unauthorized",
 		    "The agent's local token is missing or another one; send "
 		    "what is in its http-token-file as X-Api-Key.");
@@ -276,6 +295,7 @@ talk_gates(struct talk *t, const struct http_head *h, const struct now *now,
     struct out *out)
 {
 	if (h->from_browser) {
+		talk_note(t, now, "it comes from a web page");
 		talk_refuse(t, now, out, 403, "forbidden",
 		    "Web pages are not answered.");
 		return false;

@@ -1,6 +1,6 @@
 /*
  * How much work a JSON text is, before it is parsed: a caller may send 16 MiB
- * of "[0,0,0,…", which takes seconds and hundreds of megabytes to parse, while
+ * of "[0,0,0,...", which takes seconds and hundreds of megabytes, while
  * everybody else waits.
  *
  * Pure.

@@ -462,7 +462,7 @@ names_take_page(struct names_kind *k, const struct names_page *p,
 		k->last = names_last(page);
 	if (p->number == k->asked)
 		k->more = names_has_more(k, page, news);
-	/* there are fewer than was told, or the same again */
+	/* there are fewer than was told, or it tells the same ones for ever */
 	if ((!page->has_more || news == 0) && p->number < k->last)
 		k->last = p->number;
 	if (!wanted && !k->for_names && (k->more || k->asked < k->last))

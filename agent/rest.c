@@ -3,6 +3,7 @@
 #include "rest_impl.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -313,6 +314,19 @@ fail_reference(struct rest *r, const struct ref *ref, int error,
 	return rest_fail(answer, error, message);
 }
 
+static int
+fail_ambiguous(struct rest *r, const struct ref *ref, struct view id,
+    struct view other, struct rest_answer *answer)
+{
+	char message[2 * MSG_ID_MAX + 64];
+
+	(void)snprintf(message, sizeof(message), "two %ss have this name, %.*s "
+	    "and %.*s: use an id", ref->kind == REF_KEY ? "key" : "secret",
+	    (int)id.len, (const char *)id.p, (int)other.len,
+	    (const char *)other.p);
+	return fail_reference(r, ref, ERR_AMBIGUOUS, message, answer);
+}
+
 static int rest_listed(struct rest *r, const struct now *now,
     const struct rest_event *ev, struct rest_answer *answer);
 
@@ -338,8 +352,7 @@ rest_expand(struct rest *r, const struct now *now, struct rest_answer *answer)
 	if (e == 0)
 		return put_id(r, id, now, answer);
 	if (e == ERR_AMBIGUOUS)
-		return fail_reference(r, ref, e, "two have this name: use the "
-		    "id", answer);
+		return fail_ambiguous(r, ref, id, name, answer);
 	if (r->listed && lookup_looks_like_id(ref->name))
 		return put_id(r, ref->name, now, answer);
 	if (r->listed)

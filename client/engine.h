@@ -34,6 +34,7 @@ struct qapi_agent_request {
 	struct call *call;	/* not owned */
 	enum request_state state;
 	bool listed;		/* once done, tell about it; else it blocks */
+	bool seen;		/* done before qapi_agent_step() returned */
 	bool retried;		/* it met a closed connection before */
 	bool reused;		/* it went out on a connection that was there */
 	uint64_t end;		/* of its last frame, in conn.queued */

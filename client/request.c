@@ -59,12 +59,25 @@ request_poll_ms(uint64_t wake_boot_ms)
 	return wake_boot_ms > INT_MAX ? INT_MAX : (int)wake_boot_ms;
 }
 
+/* Is anything done that no step has told of?  Say, by a call that blocked. */
+static bool
+has_news(const struct qapi_agent *agent)
+{
+	const struct qapi_agent_request *req;
+
+	TAILQ_FOREACH(req, &agent->engine.done, entry) {
+		if (req->done != NULL || !req->seen)
+			return true;
+	}
+	return false;
+}
+
 short
 qapi_agent_want(struct qapi_agent *agent, int *ret_timeout_ms)
 {
 	handle_poll(agent);
-	*ret_timeout_ms = TAILQ_EMPTY(&agent->engine.done)
-	    ? request_poll_ms(engine_wake_boot_ms(agent)) : 0;
+	*ret_timeout_ms = has_news(agent) ? 0
+	    : request_poll_ms(engine_wake_boot_ms(agent));
 	return agent->conn.fd != -1 ? POLLIN : 0;
 }
 
@@ -93,6 +106,9 @@ qapi_agent_step(struct qapi_agent *agent)
 	engine_step(agent, POLLIN, 0);
 	while ((req = next_done(agent, true)) != NULL)
 		req->done(req, req->arg);
+	/* those that are left are the caller's to take, whenever it likes */
+	TAILQ_FOREACH(req, &agent->engine.done, entry)
+		req->seen = true;
 	handle_poll(agent);
 	return engine_pending(agent);
 }

@@ -51,7 +51,8 @@ class Call(CallCase):
                                  "qapi://keys/sign/public"))
         self.assertEqual(o["keyName"], "sign")
         self.fails(3, "call", "GET", "/secrets/{id}/history", "--for", "nope")
-        self.fails(9, "call", "GET", "/secrets/{id}/history", "--for", "twin")
+        self.fails(9, "call", "GET", "/secrets/{id}/history", "--for", "twin",
+                   saying=("t1", "t2"))
 
     def test_statuses(self):
         for http, status in ((404, 3), (410, 3), (401, None), (403, 4),

@@ -484,7 +484,7 @@ class Lists(Case):
         self.sandbox.fault("*/secrets", body={
             "secrets": self.ROWS, "hasMore": True, "total": 10 ** 9})
         self.get("db/b")
-        # the first page, and those at once that it promised
+        # the first, and those that were asked for together with the second
         self.assertLessEqual(self.sandbox.listings, 5)
 
     def test_listing_of_500_is_paged(self):

@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import unittest
 
@@ -622,6 +623,45 @@ class Connections(Front):
         self.assertEqual(self.sandbox.reads(SECRET), 1)
 
 
+CROWD = """
+import socket, sys
+held = []
+try:
+    while len(held) < 200:
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(20)
+        s.connect(sys.argv[1])
+        s.sendall(b"GET /health HTTP/1.1\\r\\nHost: x\\r\\n")
+        held.append(s)
+except OSError:
+    pass
+print(len(held), flush=True)
+sys.stdin.read()
+"""
+
+
+@needs_root
+class Crowd(Front):
+    """One user takes all connections that it can have."""
+
+    CONF = {"agent": {"socket-mode": "0666", "max-connections": "128"}}
+
+    def test_others_find_a_place(self):
+        with subprocess.Popen(
+                setpriv("nobody") + [sys.executable, "-c", CROWD, self.http],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE) as crowd:
+            try:
+                self.assertGreater(int(crowd.stdout.readline()), 100)
+                for _ in range(10):
+                    self.check_good()
+                held = [self.dial() for _ in range(8)]
+                for h in held:
+                    self.assertEqual(h.ask("GET", "/health").status, 200)
+            finally:
+                crowd.stdin.close()
+        self.wait(lambda: self.status()["clients"] < 20, "they have left")
+
+
 class Time(Front):
     STEERED = True
 
@@ -752,6 +792,8 @@ class Token(Listening):
                 a = rawhttp.ask(self.where, "GET", path, headers)
                 self.check_error(a, 401, "unauthorized")
         self.assertEqual(self.sandbox.reads(SECRET), 0)
+        self.assertIn("http: HTTP request refused: the local token",
+                      self.agent.log())
         a = rawhttp.ask(self.where, "GET", "/health",
                         [("Authorization", f"bearer {self.token}")])
         self.assertEqual(a.status, 200)

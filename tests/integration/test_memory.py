@@ -115,10 +115,10 @@ class Memory(Case):
         found = maps.search(self.needles(*more))
         self.assertEqual({n[:60]: w for n, w in found.items()}, {}, when)
 
-    def pieces(self, when):
+    def pieces(self, when, *more):
         """No 16 bytes of them either."""
         windows = []
-        for text in [*self.values[:6], self.key]:
+        for text in [*self.values[:6], self.key, *more]:
             raw = text.encode()
             windows += [raw[i:i + 16] for i in range(0, len(raw) - 15)]
         found = Maps(self.agent.pid).search(windows)
@@ -340,12 +340,12 @@ class Memory(Case):
             t.send(b"GET / HTTP/1.1\r\nX-Api-Key: " + text.encode())
             self.status()
             self.clean("while half a request is there", text)
-            self.pieces("while half a request is there")
+            self.pieces("while half a request is there", text)
             h.send(b"x\r\n")
             self.assertEqual(h.answer().status, 400)
         self.status()
         self.clean("after HTTP", text)
-        self.pieces("after HTTP")
+        self.pieces("after HTTP", text)
 
     def test_replaced_api_key_leaves_nothing(self):
         self.begin()

@@ -161,6 +161,7 @@ test_every_kind_by_taking(void **state)
 	struct qapi_agent *a;
 	struct fake *f;
 	size_t i, n = 0;
+	int timeout_ms;
 
 	(void)state;
 	a = begin_table(&f);
@@ -191,6 +192,9 @@ test_every_kind_by_taking(void **state)
 	assert_int_equal(n, UNIT_COUNT(r));
 	run(a);
 	assert_int_equal(fake_connections(f), 1);
+	/* they wait to be taken, and nothing else is to be done */
+	assert_int_equal(qapi_agent_want(a, &timeout_ms), POLLIN);
+	assert_int_equal(timeout_ms, -1);
 	/* the fake answers in order, so they are done in order */
 	for (i = 0; i < n; i++) {
 		req = qapi_agent_next_done(a);
@@ -394,6 +398,7 @@ test_blocking_calls_beside(void **state)
 	struct qapi_agent_item *item = NULL;
 	struct qapi_agent *a;
 	struct fake *f;
+	int timeout_ms;
 
 	(void)state;
 	a = begin_table(&f);
@@ -403,6 +408,8 @@ test_blocking_calls_beside(void **state)
 	/* it has been answered meanwhile, but nobody was called */
 	assert_true(qapi_agent_request_is_done(req));
 	assert_int_equal(told.calls, 0);
+	(void)qapi_agent_want(a, &timeout_ms);
+	assert_int_equal(timeout_ms, 0);
 	assert_int_equal(turn(a), 0);
 	assert_int_equal(told.calls, 1);
 	qapi_agent_request_free(&req);

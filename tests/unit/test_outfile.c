@@ -107,6 +107,59 @@ test_free_leaves_nothing(void **state)
 	outfile_free(&f);
 }
 
+/* Without a name until it is complete, where the file system can do that. */
+static void
+test_slow_one_has_no_name_before(void **state)
+{
+	struct outfile *f = NULL;
+	sigset_t before, during;
+	char path[64], taken[64], name[40];
+	int fd = open(dir, O_TMPFILE | O_WRONLY, 0600);
+	bool nameless = fd != -1;
+	mode_t old = umask(0777);
+
+	(void)state;
+	if (nameless)
+		(void)close(fd);
+	(void)in_dir("s", path);
+	(void)sigprocmask(SIG_SETMASK, NULL, &before);
+	assert_int_equal(outfile_new_slow(path, 0600, &f), 0);
+	assert_int_equal(outfile_write(f, "one", 3), 0);
+	(void)sigprocmask(SIG_SETMASK, NULL, &during);
+	assert_int_equal(entries(), nameless ? 0 : 1);
+	assert_int_equal(sigismember(&during, SIGTERM),
+	    nameless ? sigismember(&before, SIGTERM) : 1);
+	/* the name that it takes on its way may be somebody's */
+	(void)snprintf(name, sizeof(name), ".qapi-agent.%ld.0",
+	    (long)getpid());
+	(void)in_dir(name, taken);
+	fd = open(taken, O_CREAT | O_WRONLY, 0600);
+	assert_int_not_equal(fd, -1);
+	(void)close(fd);
+	assert_int_equal(outfile_commit(f), 0);
+	outfile_free(&f);
+	(void)umask(old);
+	expect_file(path, 0600, "one");
+	(void)sigprocmask(SIG_SETMASK, NULL, &during);
+	assert_int_equal(sigismember(&during, SIGTERM),
+	    sigismember(&before, SIGTERM));
+
+	/* another one in its place, and one that is given up */
+	assert_int_equal(outfile_new_slow(path, 0600, &f), 0);
+	assert_int_equal(outfile_write(f, "two", 3), 0);
+	assert_int_equal(outfile_commit(f), 0);
+	outfile_free(&f);
+	assert_int_equal(outfile_new_slow(path, 0600, &f), 0);
+	assert_int_equal(outfile_write(f, "three", 5), 0);
+	outfile_free(&f);
+	expect_file(path, 0600, "two");
+	assert_int_equal(entries(), 2);
+	(void)unlink(taken);
+	(void)unlink(path);
+	assert_int_equal(outfile_new_slow(in_dir("no/f", path), 0600, &f), -1);
+	assert_int_equal(errno, ENOENT);
+}
+
 static void
 test_failures(void **state)
 {
@@ -184,6 +237,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_commit_replaces_as_a_whole),
 		cmocka_unit_test(test_free_leaves_nothing),
+		cmocka_unit_test(test_slow_one_has_no_name_before),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_memfile_is_sealed),
 	};

@@ -185,6 +185,8 @@ check_rows(struct fixture *f, const struct may *rows, size_t count)
 /* {"k":"key_1"} and {"k":"key_2"} */
 #define PAYLOAD_1 "eyJrIjoia2V5XzEifQ=="
 #define PAYLOAD_2 "eyJrIjoia2V5XzIifQ=="
+/* {"k":"key_1","K":"key_2"} */
+#define PAYLOAD_1_2 "eyJrIjoia2V5XzEiLCJLIjoia2V5XzIifQ=="
 
 static void
 test_crypto_by_key(void **state)
@@ -222,6 +224,8 @@ test_crypto_by_key(void **state)
 		    "\"}", false },
 		{ "POST", "/decrypt", "{\"encryptedPayload\":\"" PAYLOAD_2
 		    "\",\"keyId\":\"key_1\"}", false },
+		{ "POST", "/decrypt", "{\"encryptedPayload\":\"" PAYLOAD_1_2
+		    "\"}", false },
 		{ "POST", "/decrypt", "{\"encryptedPayload\":\"opaque!\"}",
 		    false },
 		{ "POST", "/decrypt", "{\"ciphertext\":\"x\","
@@ -394,6 +398,14 @@ test_reference_in_target(void **state)
 	rq.ref = unit_view("qapi://keys/nothing/public");
 	run(f, rq);
 	expect_error(f, 404, "not_found", ERR_NOT_FOUND);
+	f->docs[8].body = "{\"keys\":[{\"id\":\"k1\",\"name\":\"twin\"},"
+	    "{\"id\":\"k2\",\"name\":\"twin\"}],\"hasMore\":false}";
+	fake_time_pass(11 * SECOND);
+	rq.ref = unit_view("qapi://keys/twin/public");
+	run(f, rq);
+	expect_error(f, 409, "ambiguous", ERR_AMBIGUOUS);
+	assert_non_null(strstr(message(f), "k1"));
+	assert_non_null(strstr(message(f), "k2"));
 	rq.ref = unit_view("qapi://keys/app-sign/public?format=x");
 	run(f, rq);
 	expect_error(f, 400, "invalid_request", ERR_BAD_REQUEST);
