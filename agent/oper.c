@@ -54,6 +54,19 @@ oper_drop(struct oper *op)
 	op->kept_bytes = 0;
 }
 
+/* A program that does the same thing again and again makes one line of it. */
+static bool
+oper_is_told(const struct oper *op, struct view what)
+{
+	char text[16 + MSG_NAME_MAX];
+	int len;
+
+	len = snprintf(text, sizeof(text), "%s %.*s", op->ops->name,
+	    (int)what.len, (const char *)what.p);
+	return request_is_told(op->s, (struct view){ (const uint8_t *)text,
+	    (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1 });
+}
+
 static void
 oper_record(struct oper *op, int error)
 {
@@ -68,6 +81,8 @@ oper_record(struct oper *op, int error)
 		    sizeof(whole) - 1 };
 	if (error == ERR_DENIED)
 		op->s->env->metrics->denied++;
+	if (error != ERR_DENIED && oper_is_told(op, what))
+		return;
 	audit_record(op->s->env->audit, op->s->peer, op->ops->name, what,
 	    error, error == 0 && op->rule[0] != '\0' ? op->rule : NULL);
 }

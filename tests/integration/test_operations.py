@@ -554,6 +554,11 @@ class Rules(Operations):
                   self.agent.log(), "it is recorded")
         self.wait(lambda: 'encrypt "other": denied' in self.agent.log(),
                   "the denial too")
+        for _ in range(20):
+            w.encrypt(b"x", "mail/a")
+        self.wire().encrypt(b"x", "mail/a")
+        self.wait(lambda: self.agent.log().count('encrypt "mail/a"') == 2,
+                  "a line for each connection")
 
 
 class Streams(Operations):
