@@ -4,7 +4,6 @@ import base64
 import contextlib
 import json
 import os
-import re
 import socket
 import threading
 import unittest
@@ -556,46 +555,6 @@ class Once(Service):
         self.assertEqual(len(self.bare.of(b"POST")), posts)
 
 
-    # upstream-api.md, 8: what may be repeated after a lost answer
-    SAFE = re.compile(
-        r"(DELETE /(?!compliance).*|"
-        r"POST /(encrypt|decrypt|sign|verify)|"
-        r"POST /transit/(encrypt|decrypt|sign|verify|rewrap|hmac|batch)/.*|"
-        r"POST /secrets/[^/]*/(de)?activate|POST /.*/(un)?block|"
-        r"PUT /keys/[^/]*/min-decryption-version|"
-        r"POST /transit/keys/[^/]*/config|PATCH /settings/.*|"
-        # unsaid there; each says the same thing twice
-        r"POST /log-streams/[^/]*/(de)?activate)")
-
-    def test_every_endpoint_that_changes_something(self):
-        """All that the sandbox has, but what is said to be repeatable."""
-        got = self.start_sandbox().control("GET", "/endpoints")["endpoints"]
-        todo = [(e["method"], re.sub(r"\{[^}]*\}", "x", e["path"]))
-                for e in got if e["method"] != "GET"]
-        todo = [(m, p) for m, p in todo
-                if not self.SAFE.fullmatch(m + p.removeprefix("/api/v1")
-                                           .replace("/", " /", 1))]
-        self.assertGreater(len(todo), 40)
-
-        def react(conn, n, head, body):
-            if not head.startswith(b"GET "):
-                return False
-            conn.sendall(answer())
-            return True
-        self.begin(react)
-        for method, path in todo:
-            rawhttp.ask(self.http, "GET", "/api/v1/roles")
-            before = len(self.bare.of(method.encode()))
-            a = rawhttp.ask(self.http, method, path, [
-                ("Content-Type", "application/json"), ("Prefer", "wait=2")],
-                b"{}")
-            self.assertEqual(a.status, 503, (method, path, a.body))
-            self.assertIn(b"once", a.body)
-            rawhttp.ask(self.http, "GET", "/api/v1/roles")
-            self.assertEqual(len(self.bare.of(method.encode())) - before, 1,
-                             (method, path))
-
-
 class Memory(Case):
     """What one holds of the agent's memory has a bound, wherever it is."""
 
@@ -614,12 +573,12 @@ class Memory(Case):
         before = self.used()
         for n in range(4):
             h = rawhttp.Http(http)
-            h.request("POST", "/api/v1/team/invitations", body=bytes(12 << 20))
+            h.request("POST", "/api/v1/team/invitations", body=bytes(6 << 20))
             self.wait(lambda n=n: self.sandbox.hits(hang) == n + 1,
                       "it is there")
             h.close()
             self.wait(lambda: self.status()["clients"] == 1, "it has left")
-            self.assertLess(self.used() - before, 8 << 20)
+            self.assertLess(self.used() - before, 5 << 20)
         # One that is small goes on, and no more than once.
         small = [rawhttp.Http(http) for _ in range(3)]
         for h in small:
@@ -641,19 +600,19 @@ class Parsing(Denied):
 
     def test_a_body_of_millions_of_parts(self):
         self.begin("both")
-        many = b",".join([b"0"] * (7 << 20))
+        many = b"0," * 1900000 + b"0"
         bodies = [
             ("/vault/share", b'{"secretId":"x","y":[' + many + b"]}"),
             ("/secrets/import", b'{"items":[' + many + b"]}"),
             ("/encrypt", b'{"keyId":"x","y":[' + many + b"]}"),
             ("/decrypt", b'{"encryptedPayload":"' + base64.b64encode(
-                b'{"k":"x","y":[' + many[:1 << 22] + b"]}") + b'"}')]
+                b'{"k":"x","y":[' + many[:1 << 20] + b"0]}") + b'"}')]
         before = self.agent.memory_kb("VmHWM")
         for path, body in bodies:
             (_, _, a), = self.ask_all([("POST", "/api/v1" + path, body)])
             self.assertEqual(a.status, 403, path)
-        # Parsed, it would be 30 bytes and more for every two of the text.
-        self.assertLess(self.agent.memory_kb("VmHWM") - before, 120 << 10)
+        # Parsed, it would be some 40 bytes for every two of the text.
+        self.assertLess(self.agent.memory_kb("VmHWM") - before, 40 << 10)
 
     # the others are Denied's
     for _name in [n for n in dir(Denied) if n.startswith("test_")]:
@@ -740,7 +699,8 @@ class Leaks(Service):
             conn.sendall(b"HTTP/1.1 200 OK\r\n" + heads[(n - 1) % len(heads)]
                          + b"\r\nContent-Length: 2\r\n\r\n{}")
             return True
-        self.begin(react)
+        # One of them says that its body has no end.
+        self.begin(react, {"upstream": {"request-timeout": "1s"}})
         allowed = {"date", "cache-control", "x-content-type-options",
                    "content-type", "content-length", "content-disposition",
                    "connection", "retry-after"}

@@ -366,6 +366,27 @@ class Lists(Rest):
                        "invalid_request")
 
 
+    def test_after_a_write_the_next_list_shows_it(self):
+        self.rules({"secrets": "app/**", "operations": "read,list,call",
+                    "paths": "* /secrets/**, POST /secrets"})
+        before, _ = self.rows("/api/v1/secrets")
+        a = self.via("POST", "/api/v1/secrets",
+                     {"name": "app/new", "value": "x"})
+        self.assertEqual(a.status, 201, a.body)
+        new = json.loads(a.body)["id"]
+        got, _ = self.rows("/api/v1/secrets")
+        self.assertEqual({r["id"] for r in got["secrets"]},
+                         {r["id"] for r in before["secrets"]} | {new})
+        a = self.via("PATCH", "/api/v1/secrets/" + new, {"name": "app/2"})
+        self.assertEqual(a.status, 200, a.body)
+        got, _ = self.rows("/api/v1/secrets")
+        self.assertIn("app/2", [r["name"] for r in got["secrets"]])
+        self.assertEqual(self.via("DELETE", "/api/v1/secrets/" + new).status,
+                         204)
+        got, _ = self.rows("/api/v1/secrets")
+        self.assertEqual(got, before)
+
+
 class Rules(Rest):
     """Who may have what handed on; the callers are user=http."""
 
