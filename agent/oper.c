@@ -300,7 +300,7 @@ oper_ref(const struct oper *op, struct ref *ret)
 	ret->name = op->key;
 }
 
-/* An error about the key: told to those whom it tells nothing that is denied. */
+/* An error about the key, for those whom it tells nothing that is denied. */
 static void
 oper_fail_key(struct oper *op, int error, const char *message)
 {
