@@ -300,7 +300,7 @@ oper_ref(const struct oper *op, struct ref *ret)
 	ret->name = op->key;
 }
 
-/* An error about the key: told to those whom it tells nothing that is denied. */
+/* An error about the key, for those whom it tells nothing that is denied. */
 static void
 oper_fail_key(struct oper *op, int error, const char *message)
 {
@@ -520,7 +520,7 @@ oper_send(struct oper *op, const char *method, const char *target,
 	rq.deadline_ms = op->until_boot_ms == UINT64_MAX ? MSG_NO_LIMIT
 	    : op->until_boot_ms > now->boot_ms
 	    ? op->until_boot_ms - now->boot_ms : 1;
-	rq.patient = session_is_patient(op->s);
+	rq.patient = session_has_several(op->s);
 	if (relay_start(op->s->env->fetch, &rq, now, oper_relay_cb, op,
 	    &op->relay) != 0) {
 		oper_settle(op, ERR_BUSY,

@@ -335,7 +335,7 @@ fill_relay(struct rest *r, const struct now *now,
 		.endpoint = m->endpoint,
 		.id = id_of(r),
 		.deadline_ms = time_left(r, now),
-		.patient = session_is_patient(r->s),
+		.patient = session_has_several(r->s),
 	};
 }
 

@@ -168,30 +168,32 @@ def bodies_about():
         yield "DELETE", f"/api/v1/keys/{key}", None
 
 
+def front(directory):
+    """A place for http-listen= and its token; members of [agent] for them."""
+    token = "local-token-" + os.urandom(12).hex()
+    path = os.path.join(directory, "token")
+    with open(path, "w", encoding="ascii",
+              opener=lambda p, f: os.open(p, f, 0o600)) as f:
+        f.write(token)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        where = s.getsockname()
+    return where, token, {"http-listen": "127.0.0.1:%d" % where[1],
+                          "http-token-file": path}
+
+
 class Denied(Case):
     """One who may have app/* alone, over each of the two ways in."""
 
     SEED = SEED
     AUTO = False
 
-    def setUp(self):
-        self.token = "local-token-" + os.urandom(12).hex()
-        super().setUp()
-
     def begin(self, rule):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.where = s.getsockname()
-        path = os.path.join(self.dir, "token")
-        with open(path, "w", encoding="ascii",
-                  opener=lambda p, f: os.open(p, f, 0o600)) as f:
-            f.write(self.token)
-        self.start({"agent": {
-            "http-listen": "127.0.0.1:%d" % self.where[1],
-            "http-token-file": path, "root-needs-rule": "yes"}},
-            allow=[("mine", {"user": "http", **THINGS, **RULES[rule]}),
-                   ("root", {"user": str(os.geteuid()), **THINGS,
-                             **RULES[rule]})])
+        self.where, self.token, conf = front(self.dir)
+        rule = {**THINGS, **RULES[rule]}
+        self.start({"agent": {**conf, "root-needs-rule": "yes"}}, allow=[
+            ("mine", {"user": "http", **rule}),
+            ("root", {"user": str(os.geteuid()), **rule})])
 
     def http(self, conn, method, target, body=None):
         """(status, headers, body), or None where it was cut off."""
@@ -618,6 +620,56 @@ class Parsing(Denied):
     for _name in [n for n in dir(Denied) if n.startswith("test_")]:
         locals()[_name] = None
     del _name
+
+
+class Fair(Case):
+    """Requests of one that hang hold up nobody else."""
+
+    AUTO = False
+    SEED = SEED
+
+    def begin(self):
+        where, token, conf = front(self.dir)
+        self.http = os.path.join(self.run_dir, "http.sock")
+        conf["http-socket"] = self.http
+        self.start({"agent": conf, "cache": {"refresh-interval": "1s"},
+                    "upstream": {"request-timeout": "2m"}},
+                   allow=[("others", {"user": "http", "operations": "call",
+                                      "paths": "GET /**"}),
+                          ("one", {"user": str(os.geteuid()),
+                                   "secrets": "**", "operations":
+                                   "read,call", "paths": "GET /**"})])
+        self.other = rawhttp.Http(where)
+        self.addCleanup(self.other.close)
+        self.other_key = [("X-Api-Key", token)]
+
+    def hang(self, count):
+        """So many of one user's, with one that is answered after them."""
+        self.fault = self.sandbox.fault("/audit-logs", action="hang")
+        for _ in range(count):
+            h = rawhttp.Http(self.http)
+            self.addCleanup(h.close)
+            h.request("GET", "/api/v1/audit-logs")
+        self.wait(lambda: self.sandbox.hits(self.fault) >= 8, "they hang")
+        # Whatever could be sent beside them has been: it is answered last.
+        self.assertEqual(rawhttp.ask(
+            self.http, "GET", "/api/v1/secrets/" + MINE).status, 200)
+
+    def test_anothers_requests_are_handed_on(self):
+        self.begin()
+        self.hang(40)
+        self.assertLessEqual(self.sandbox.hits(self.fault), 8)
+        a = self.other.ask("GET", "/api/v1/roles", self.other_key)
+        self.assertEqual(a.status, 200)
+
+    def test_what_is_due_is_read(self):
+        self.begin()
+        self.get("qapi://secrets/db/prod")
+        self.hang(40)
+        before = self.sandbox.reads(THEIRS) + self.sandbox.listings
+        self.wait(lambda: self.sandbox.reads(THEIRS) + self.sandbox.listings
+                  >= before + 3, "it is refreshed, several times")
+        self.assertEqual(self.sandbox.hits(self.fault), 8)
 
 
 class Leaks(Service):
