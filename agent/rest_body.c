@@ -39,6 +39,9 @@ static const struct body_rule {
 	    REQUIRED | ITEMS },
 	/* another name must be one that the rules cover too */
 	{ "PATCH", "/secrets/{id}", REF_SECRET, REST_BY_NAME, "name", 0 },
+	/* the group tells its name; what is no secret is none of them */
+	{ "POST", "/resource-groups/{groupId}/items", REF_SECRET, REST_BY_ID,
+	    "resourceid", REQUIRED },
 	{ "POST", "/vault/share", REF_SECRET, REST_BY_ID, "secretid",
 	    REQUIRED },
 	{ "POST", "/keys", REF_KEY, REST_BY_NAME, "name", REQUIRED },

@@ -283,6 +283,33 @@ class Denied(Case):
     def test_by_few_paths(self):
         self.attack("one")
 
+    def test_a_group_does_not_tell_a_name(self):
+        self.begin("calls")
+        group = self.sandbox.api("POST", "/resource-groups", {"name": "g"})
+        path = f"/api/v1/resource-groups/{group['id']}/items"
+        bodies = [{"resourceType": kind, member: thing}
+                  for kind, thing in (("Secret", THEIRS),
+                                      ("CryptoKey", THEIR_KEY))
+                  for member in ("resourceId", "resource_id")]
+        bodies.append({"resourceType": "Secret", "resourceId": MINE})
+        got = self.ask_all([("POST", path, json.dumps(b).encode())
+                            for b in bodies])
+        self.assertEqual([a.status for _, _, a in got],
+                         [403, 403, 403, 403, 204])
+        items = self.sandbox.api(
+            "GET", "/resource-groups/" + group["id"])["items"]
+        self.assertEqual([x["resourceId"] for x in items], [MINE])
+
+    def test_what_other_servers_leave_out_of_a_path(self):
+        self.begin("calls")
+        for first in ("secrets;x", "secrets;", "secrets.", "secrets..;x",
+                      "secrets%20", "SECRETS;a=b", "secrets%3Bx", "keys;x",
+                      "vault.", "transit;x", "secrets;" + 200 * "x",
+                      "secrets" + 200 * "."):
+            for target in (f"/api/v1/{first}/{THEIRS}", f"/{first}/{THEIRS}"):
+                (_, _, a), = self.ask_all([("GET", target, None)])
+                self.assertIn(a.status, (400, 403), target)
+
     def bare(self, a):
         """An answer without what changes by itself."""
         return a and (a.status, {k: v for k, v in a.headers.items()
