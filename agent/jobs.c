@@ -466,8 +466,7 @@ jobs_refuse(struct jobs *js, int error, const char *message,
 	}
 }
 
-/* Those who waited for the probe learn that the service is not back. */
-static void
+void
 jobs_probe_was_in_vain(struct jobs *js)
 {
 	/* it is, if something else was answered meanwhile */

@@ -112,7 +112,7 @@ MUTATIONS = (
      "#define BREAKER_WAIT_MAX_MS 15000",
      "#define BREAKER_WAIT_MAX_MS 120000",
      ROWS, "Row05Recovery.test_row_05_fresh_within_20_s_after_500s"),
-    ("05 spread after recovery", "agent/fetch.c",
+    ("05 spread after recovery", "agent/fetch_impl.h",
      "#define FETCH_RECOVERY_SPREAD_MS ",
      "#define FETCH_RECOVERY_SPREAD_MS 100u * ",
      ROWS, "Row05Recovery.test_row_05_fresh_within_20_s_by_single_reads"),
@@ -131,8 +131,8 @@ MUTATIONS = (
      "if (answer->status == 4290) {\n\t\t/* it lives",
      ROWS, "Row05Down.test_row_05_429_holds_the_whole_key_until_retry_after"),
     ("05 503 holds", "agent/jobs_note.c",
-     "if (answer->status == 503 && answer->retry_after_ms != 0)",
-     "if (false)",
+     "if (answer->status == 503 && answer->retry_after_ms != 0 &&",
+     "if (answer == NULL &&",
      ROWS, "Row05Down.test_row_05_503_holds_what_nobody_waits_for_until_"
      "retry_after"),
     ("05 retry after a key's 5xx", "agent/upstream_status.c",
@@ -167,8 +167,8 @@ MUTATIONS = (
      ROWS, "Row07Expired.test_row_07_serve_expired_allows_a_grace_that_is_"
      "marked"),
     ("08 gone", "agent/upstream_status.c",
-     "else if (status == 404 || status == 410)",
-     "else if (status == 404)",
+     "else if (status == 404 || status == 410)\n\t\tread_404(",
+     "else if (status == 404)\n\t\tread_404(",
      ROWS, "Row08Gone.test_row_08_each_way_of_being_gone"),
     ("08 forbidden", "agent/fetch.c",
      "if (answer->gone || answer->forbidden ||\n"
@@ -180,7 +180,7 @@ MUTATIONS = (
      "\t    answer->error == ERR_TOO_LARGE) {",
      "if (answer->forbidden ||\n\t    answer->error == ERR_TOO_LARGE) {",
      ROWS, "Row08Gone.test_row_08_dropped_at_once_when_a_reader_asks"),
-    ("09 wiped after the grace", "agent/fetch.c",
+    ("09 wiped after the grace", "agent/fetch_service.c",
      "\t(void)fetch_purge_all(f);\n\tf->hooks.wiped",
      "\tf->hooks.wiped",
      ROWS, "Row09Unauthorized.test_row_09_cached_reads_go_on_for_the_grace_"

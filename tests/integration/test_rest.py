@@ -260,7 +260,8 @@ class Errors(Rest):
         self.start_sandbox({**SEED, "apiKeys": [
             {"key": "qapi_other", "scopes": ["*"]}]})
         self.start()
-        for path in ("/api/v1/secrets/id-full", "/api/v1/keys/k-rsa/public"):
+        for path in ("/api/v1/secrets/id-full", "/api/v1/keys/k-rsa/public",
+                     "/api/v1/audit"):
             message = self.error(self.via("GET", path), 502,
                                  "agent_unauthorized")
             self.assertIn("not of its caller", message)
