@@ -93,6 +93,7 @@ make_policy(void)
 	    "* /**", NULL);
 	rule(pol, "narrow", "user", "54324", "operations", "call", "paths",
 	    "* /**", "secrets", "app/**,id:sec_3", "keys", "app-*", NULL);
+	rule(pol, "short", "user", "54326", "secrets", "*", NULL);
 	return pol;
 }
 

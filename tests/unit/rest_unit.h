@@ -27,6 +27,7 @@
 #define CALLER 54323u		/* calls whatever there is */
 #define NARROW 54324u		/* calls, about app/ alone */
 #define NOBODY 54325u		/* no rule at all */
+#define SHORT 54326u		/* reads what has a name without "/" */
 
 #define SEC "sec_1"
 #define WEB "sec_2"

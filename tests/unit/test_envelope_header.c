@@ -110,6 +110,10 @@ test_cut_headers_are_refused(void **state)
 	be_put_u32(out + 8, (uint32_t)wr.len);
 	assert_int_equal(decode(&got), ERR_BAD_REQUEST);
 	wr.len = len;
+	be_put_u32(out + 8, (uint32_t)len + 1);
+	assert_int_equal(decode(&got), ERR_BAD_REQUEST);
+	be_put_u32(out + 8, (uint32_t)len - 1);
+	assert_int_equal(decode(&got), ERR_BAD_REQUEST);
 	be_put_u32(out + 8, (uint32_t)wr.len);
 	assert_int_equal(decode(&got), 0);
 }

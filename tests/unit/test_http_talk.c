@@ -662,6 +662,7 @@ test_token(void **state)
 		    401 },
 		{ HOST "Authorization: Basic " TOKEN "\r\n", 401 },
 		{ HOST "Authorization: " TOKEN "\r\n", 401 },
+		{ HOST "Authorization: Bearer x" TOKEN "\r\n", 401 },
 		{ HOST "X-Api-Key: " TOKEN "\r\n", 200 },
 		{ HOST "Authorization: Bearer " TOKEN "\r\n", 200 },
 		{ HOST "X-Api-Key: x\r\nAuthorization: BEARER " TOKEN "\r\n",
@@ -701,6 +702,41 @@ test_token(void **state)
 	expect(c, 401, NULL);
 	expect(c, 401, NULL);
 	assert_int_equal(rest.asked, good);
+}
+
+/* What a share link is made of lets its holder in; a wrong token does not. */
+static void
+test_share_link_needs_no_token(void **state)
+{
+	static const struct {
+		const char *line;
+		const char *fields;
+		int status;
+	} rows[] = {
+		{ "POST /api/v1/share/x", HOST, 200 },
+		{ "POST /api/v1/share/x", HOST "X-Api-Key: x\r\n", 401 },
+		{ "POST /api/v1/share/x", HOST "Authorization: Bearer x\r\n",
+		    401 },
+		{ "POST /api/v1/share/x", HOST "Origin: http://x\r\n", 403 },
+		{ "POST /api/v1/share/x", "Host: evil.example\r\n", 421 },
+		{ "GET /api/v1/share/x", HOST, 401 },
+		{ "POST /api/v1/vault/share", HOST, 401 },
+		{ "POST /api/v1/no-such", HOST, 401 },
+	};
+	struct fixture *f = *state;
+	struct client *c;
+	char text[300];
+	size_t i;
+
+	on_loopback(f);
+	c = dial(f, 0);
+	for (i = 0; i < UNIT_COUNT(rows); i++) {
+		(void)snprintf(text, sizeof(text), "%s HTTP/1.1\r\n%s\r\n",
+		    rows[i].line, rows[i].fields);
+		put_text(f, c, text);
+		expect(c, rows[i].status, NULL);
+		assert_int_equal(rest.asked, 1);
+	}
 }
 
 static void
@@ -955,6 +991,7 @@ main(void)
 		CASE(test_refused_and_closed),
 		CASE(test_refused_and_kept),
 		CASE(test_token),
+		CASE(test_share_link_needs_no_token),
 		CASE(test_body_without_token_is_not_read),
 		CASE(test_half_a_request_has_its_time),
 		CASE(test_body_that_goes_on_has_more_time),

@@ -145,6 +145,40 @@ test_keys_and_secrets_are_apart(void **state)
 }
 
 static void
+check_name(struct fixture *f, const char *id)
+{
+	struct names_found found;
+
+	assert_int_equal(names_by_name(f->names, REF_SECRET, unit_view("a"),
+	    &found), 0);
+	assert_true(unit_view_is(found.id, id));
+}
+
+static void
+test_active_one_of_a_name_is_meant(void **state)
+{
+	struct fixture *f = *state;
+	struct names_found found;
+	size_t i;
+
+	fake_upstream_add(&f->fu, REF_SECRET, "s-4", "a", "x");
+	for (i = 0; i < 2; i++) {
+		f->fu.things[0].inactive = i == 0;
+		f->fu.things[4].inactive = i == 1;
+		renew(f, REF_SECRET, true);
+		fake_upstream_serve(&f->fu);
+		check_name(f, i == 0 ? "s-4" : "s-1");
+	}
+	f->fu.things[4].inactive = false;
+	renew(f, REF_SECRET, true);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(names_by_name(f->names, REF_SECRET, unit_view("a"),
+	    &found), ERR_AMBIGUOUS);
+	assert_int_equal(found.id.len, 3);
+	assert_int_equal(found.other.len, 3);
+}
+
+static void
 test_renewal_under_way_is_shared(void **state)
 {
 	struct fixture *f = *state;
@@ -646,6 +680,7 @@ main(void)
 		test(test_nothing_is_known_at_first),
 		test(test_pages_are_read_to_the_end),
 		test(test_keys_and_secrets_are_apart),
+		test(test_active_one_of_a_name_is_meant),
 		test(test_renewal_under_way_is_shared),
 		test(test_listing_is_as_old_as_its_first_page),
 		test(test_old_listing_stays_until_the_new_one_is_whole),

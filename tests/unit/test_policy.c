@@ -160,6 +160,23 @@ test_root_and_the_agent_need_no_rule(void **state)
 	policy_free(pol);
 }
 
+/* Whoever runs the agent, and though root itself needs none. */
+static void
+test_http_needs_a_rule(void **state)
+{
+	struct policy *pol = policy_new(false);
+	struct peer *http = peer_new_http();
+
+	(void)state;
+	assert_non_null(pol);
+	assert_non_null(http);
+	assert_false(policy_is_exempt(pol, http));
+	assert_false(policy_covers_all(pol, http, POLICY_READ, REF_SECRET));
+	assert_false(policy_may(pol, http, POLICY_CALL));
+	peer_free(http);
+	policy_free(pol);
+}
+
 static void
 test_user(void **state)
 {
@@ -691,6 +708,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_nobody_without_rules),
 	    cmocka_unit_test(test_root_and_the_agent_need_no_rule),
+	    cmocka_unit_test(test_http_needs_a_rule),
 	    cmocka_unit_test(test_user),
 	    cmocka_unit_test(test_http_is_its_own_user),
 	    cmocka_unit_test(test_group),

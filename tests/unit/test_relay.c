@@ -797,6 +797,24 @@ test_write_of_a_caller_who_left_goes_on_with_a_copy(void **state)
 	check_value(f, SECRET(UUID), "two");
 }
 
+/* They are in nobody's account any more, so there is room for a few only. */
+static void
+test_bodies_of_callers_who_left_have_a_bound(void **state)
+{
+	struct fixture *f = *state;
+
+	secmem_free_bytes(&f->body);
+	assert_int_equal(secmem_alloc(&f->body, 3u << 20, SECMEM_LIBRARY), 0);
+	relay_cancel(send_on(f, 0, "POST", "/roles", "/roles", "")->relay);
+	(void)call_for(f, "/roles");
+	relay_cancel(send_on(f, 1, "POST", "/cas", "/cas", "")->relay);
+	assert_null(fake_upstream_relay(&f->fu, "/cas"));
+	/* and there is room again when the first has ended */
+	reply(f, "/roles", 201, "{}");
+	relay_cancel(send_on(f, 1, "POST", "/cas", "/cas", "")->relay);
+	reply(f, "/cas", 201, "{}");
+}
+
 static void
 test_what_was_not_sent_is_taken_back(void **state)
 {
@@ -1025,6 +1043,36 @@ test_deleted_is_gone_in_all_versions(void **state)
 }
 
 static void
+test_write_that_finds_it_gone_drops_all_versions(void **state)
+{
+	struct fixture *f = *state;
+
+	check_value(f, SECRET(UUID), "one");
+	check_value(f, SECRET(UUID "?version=1"), "one");
+	f->fu.things[0].name = NULL;
+	write_as(f, "PUT", ITEM "/value", "/secrets/{id}/value", UUID, 404,
+	    "{}");
+	check_error(f, SECRET(UUID "?version=1"), ERR_NOT_FOUND);
+	check_error(f, SECRET(UUID), ERR_NOT_FOUND);
+}
+
+static void
+test_deleted_by_an_id_in_other_letters(void **state)
+{
+	static const char id[] = "5F0C1A7E-0002-4C7B-9D1E-0123456789AB";
+	struct fixture *f = *state;
+
+	fake_upstream_add(&f->fu, REF_SECRET, UUID_2, "db/prod", "two");
+	check_error(f, SECRET("db/prod"), ERR_AMBIGUOUS);
+	f->fu.things[1].name = NULL;
+	write_as(f, "DELETE", "/secrets/5F0C1A7E-0002-4C7B-9D1E-0123456789AB",
+	    "/secrets/{id}", id, 204, "");
+	/* told by the listing that is there */
+	check_value(f, SECRET("db/prod"), "one");
+	assert_int_equal(f->fu.lists, 1);
+}
+
+static void
 test_deactivated_and_activated_again(void **state)
 {
 	struct fixture *f = *state;
@@ -1079,6 +1127,24 @@ test_import_that_cannot_be_read_may_be_of_any(void **state)
 	write_as(f, "POST", "/secrets/import", "/secrets/import", "", 200,
 	    "{}");
 	check_value(f, SECRET("db/prod"), "new");
+}
+
+static void
+test_import_that_cannot_be_read_loses_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct ask a;
+
+	check_value(f, SECRET("db/prod"), "one");
+	write_as(f, "POST", "/secrets/import", "/secrets/import", "", 200,
+	    "{}");
+	f->fu.mode = FAKE_NO_CONNECTION;
+	ask(f, &a, SECRET("db/prod"));
+	fake_upstream_pass(&f->fu, 10 * SECOND);
+	assert_int_equal(a.answers, 1);
+	assert_int_equal(a.error, 0);
+	assert_string_equal(a.value, "one");
+	assert_int_equal(a.freshness, MSG_STALE);
 }
 
 /* --- nobody knows whether it was done --- */
@@ -1447,6 +1513,7 @@ main(void)
 		TEST(test_deadline_of_what_was_not_sent),
 		TEST(test_deadline_of_what_was_sent),
 		TEST(test_write_of_a_caller_who_left_goes_on_with_a_copy),
+		TEST(test_bodies_of_callers_who_left_have_a_bound),
 		TEST(test_what_was_not_sent_is_taken_back),
 		TEST(test_free_takes_all_back),
 		TEST(test_new_value_is_seen_by_id_and_by_name),
@@ -1458,9 +1525,12 @@ main(void)
 		TEST(test_created_is_found_at_once),
 		TEST(test_second_of_a_name_makes_it_ambiguous),
 		TEST(test_deleted_is_gone_in_all_versions),
+		TEST(test_write_that_finds_it_gone_drops_all_versions),
+		TEST(test_deleted_by_an_id_in_other_letters),
 		TEST(test_deactivated_and_activated_again),
 		TEST(test_import_drops_what_it_names),
 		TEST(test_import_that_cannot_be_read_may_be_of_any),
+		TEST(test_import_that_cannot_be_read_loses_nothing),
 		TEST(test_after_a_lost_write_readers_wait_for_a_fresh_value),
 		TEST(test_after_a_lost_write_the_old_value_is_there_in_an_outage),
 		TEST(test_deleted_the_first_time_or_the_second),

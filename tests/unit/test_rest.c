@@ -386,6 +386,24 @@ test_denied_alike(void **state)
 	assert_int_equal(f->fu.started, started);
 }
 
+/* A text that names may be, and ids too, tells nothing of what has that id. */
+static void
+test_denied_alike_where_an_id_could_be_a_name(void **state)
+{
+	struct fixture *f = *state;
+	char text[FETCH_MESSAGE_MAX];
+
+	open_as(f, SHORT);
+	get(f, "/secrets/sec_2");
+	expect_denied(f);
+	(void)snprintf(text, sizeof(text), "%s", message(f));
+	get(f, "/secrets/sec_77");
+	expect_denied(f);
+	assert_string_equal(text, message(f));
+	get(f, "/secrets/nothing");
+	expect_error(f, 404, "not_found", ERR_NOT_FOUND);
+}
+
 static void
 test_read_by_call(void **state)
 {
@@ -617,6 +635,7 @@ main(void)
 		REST_TEST(test_key_forms),
 		REST_TEST(test_key_forms_of_one_version),
 		REST_TEST(test_denied_alike),
+		REST_TEST(test_denied_alike_where_an_id_could_be_a_name),
 		REST_TEST(test_read_by_call),
 		REST_TEST(test_list_of_all),
 		REST_TEST(test_list_of_some),

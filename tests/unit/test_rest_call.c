@@ -242,6 +242,27 @@ test_crypto_by_key(void **state)
 	check_rows(f, rows, UNIT_COUNT(rows));
 }
 
+/* What would cost much to look into is as good as no JSON. */
+static void
+test_body_of_too_many_parts(void **state)
+{
+	static const char start[] = "{\"keyId\":\"key_1\",\"x\":[0";
+	static char body[81920];
+	struct may row = { "POST", "/encrypt", body, true };
+	struct fixture *f = *state;
+	size_t len, i;
+
+	open_as(f, APP);
+	for (i = 1000; i <= 40000; i *= 40) {
+		len = (size_t)snprintf(body, sizeof(body), "%s", start);
+		for (; len < sizeof(start) + 2 * i; len += 2)
+			memcpy(body + len, ",0", 2);
+		memcpy(body + len, "]}", 3);
+		row.allowed = i == 1000;
+		check_rows(f, &row, 1);
+	}
+}
+
 static void
 test_calls_about_all(void **state)
 {
@@ -438,6 +459,7 @@ main(void)
 		REST_TEST(test_settings_are_refused),
 		REST_TEST(test_bad_paths),
 		REST_TEST(test_crypto_by_key),
+		REST_TEST(test_body_of_too_many_parts),
 		REST_TEST(test_calls_about_all),
 		REST_TEST(test_calls_about_some),
 		REST_TEST(test_lookups_are_bounded),

@@ -355,6 +355,26 @@ test_nothing_else_goes_out(void **state)
 	    "Accept: application/json\r\n\r\n"));
 }
 
+/* Dots too: another path than the one that was judged must not arrive. */
+static void
+test_targets_go_out_byte_for_byte(void **state)
+{
+	static const char *const targets[] = {
+		"/echo/../x", "/echo/./x", "/echo/%2e%2E/x", "/echo//x?a=/../b",
+	};
+	struct upstream_relay r;
+	char want[64];
+	size_t i;
+
+	for (i = 0; i < UNIT_COUNT(targets); i++) {
+		r = relay_for("GET", targets[i]);
+		(void)call(*state, &r);
+		(void)snprintf(want, sizeof(want), "GET /api/v1%s HTTP/1.1\r\n",
+		    targets[i]);
+		assert_memory_equal(seen->head, want, strlen(want));
+	}
+}
+
 static void
 test_root_and_without_key(void **state)
 {
@@ -806,6 +826,7 @@ main(void)
 #define RELAY(name) cmocka_unit_test_setup_teardown(name, fetch_setup, \
     fetch_teardown)
 		CALL(test_nothing_else_goes_out),
+		CALL(test_targets_go_out_byte_for_byte),
 		CALL(test_root_and_without_key),
 		CALL(test_bodies_of_any_bytes_and_size),
 		CALL(test_answers_come_back_as_they_are),
