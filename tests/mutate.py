@@ -6,11 +6,11 @@ in a copy of the sources, and see its test fail.
 
 Takes the sources beside it and the options of BUILDDIR's configure. A mutation
 whose text is not in the file exactly once is stale: adapt it. Exit status 0:
-each was caught. -l lists them, -k takes those whose row, file and test match, -j is
-make's. It takes a while: `make check-mutations`.
+each was caught. -l lists them, -k takes those whose row, file and test match,
+-j is make's. It takes a while: `make check-mutations`.
 
-A test is a file of tests/integration and a name as run.py takes it, or a program
-of tests/unit and one of its functions.
+A test is a file of tests/integration and a name as run.py takes it, or a
+program of tests/unit and one of its functions.
 """
 
 import argparse
@@ -118,7 +118,7 @@ MUTATIONS = (
      "#define BREAKER_WAIT_MAX_MS 15000",
      "#define BREAKER_WAIT_MAX_MS 120000",
      ROWS, "Row05Recovery.test_row_05_fresh_within_20_s_after_500s"),
-    ("05 spread after recovery", "agent/fetch.c",
+    ("05 spread after recovery", "agent/fetch_impl.h",
      "#define FETCH_RECOVERY_SPREAD_MS ",
      "#define FETCH_RECOVERY_SPREAD_MS 100u * ",
      ROWS, "Row05Recovery.test_row_05_fresh_within_20_s_by_single_reads"),
@@ -137,8 +137,8 @@ MUTATIONS = (
      "if (answer->status == 4290) {\n\t\t/* it lives",
      ROWS, "Row05Down.test_row_05_429_holds_the_whole_key_until_retry_after"),
     ("05 503 holds", "agent/jobs_note.c",
-     "if (answer->status == 503 && answer->retry_after_ms != 0)",
-     "if (false)",
+     "if (answer->status == 503 && answer->retry_after_ms != 0 &&",
+     "if (false &&",
      ROWS, "Row05Down.test_row_05_503_holds_what_nobody_waits_for_until_"
      "retry_after"),
     ("05 retry after a key's 5xx", "agent/upstream_status.c",
@@ -173,8 +173,8 @@ MUTATIONS = (
      ROWS, "Row07Expired.test_row_07_serve_expired_allows_a_grace_that_is_"
      "marked"),
     ("08 gone", "agent/upstream_status.c",
-     "else if (status == 404 || status == 410)",
-     "else if (status == 404)",
+     "else if (status == 404 || status == 410)\n\t\tread_404",
+     "else if (status == 404)\n\t\tread_404",
      ROWS, "Row08Gone.test_row_08_each_way_of_being_gone"),
     ("08 forbidden", "agent/fetch.c",
      "if (answer->gone || answer->forbidden ||\n"
@@ -186,7 +186,7 @@ MUTATIONS = (
      "\t    answer->error == ERR_TOO_LARGE) {",
      "if (answer->forbidden ||\n\t    answer->error == ERR_TOO_LARGE) {",
      ROWS, "Row08Gone.test_row_08_dropped_at_once_when_a_reader_asks"),
-    ("09 wiped after the grace", "agent/fetch.c",
+    ("09 wiped after the grace", "agent/fetch_service.c",
      "\t(void)fetch_purge_all(f);\n\tf->hooks.wiped",
      "\tf->hooks.wiped",
      ROWS, "Row09Unauthorized.test_row_09_cached_reads_go_on_for_the_grace_"
