@@ -34,7 +34,7 @@
 #define CALLER_WATCHES_MAX 16384
 /* Ordinary memory for long answers: metrics with names. */
 #define CALLER_TEXT_MAX (4u << 20)
-/* Envelopes that it seals or opens: some 500 bytes each. */
+/* Envelopes that it seals or opens: a kilobyte each. */
 #define CALLER_STREAMS_MAX 256
 
 struct caller {

@@ -587,7 +587,7 @@ conn_receive(struct conn *c, int fd)
 			conn_close(c);
 	} else if (n > 0) {
 		conn_input(c, input, (size_t)n);
-		/* requests hold no secrets yet, but they will: data to encrypt */
+		/* it may hold secrets: data to encrypt, a token */
 		wipe(input, (size_t)n);
 	} else if (n == 0 && conn_hung_up(fd)) {
 		/* nobody is there to be answered: this cancels what waits */

@@ -11,6 +11,7 @@
 
 #include "err.h"
 #include "json_parts.h"
+#include "secjson.h"
 #include "upstream.h"
 
 #define LOAD_FLAGS (JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES)
@@ -150,7 +151,7 @@ crypt_json_body(const struct crypt_body *b, struct secmem *ret)
 static int
 load(struct view text, json_t **ret)
 {
-	*ret = json_loadb((const char *)text.p, text.len, LOAD_FLAGS, NULL);
+	*ret = secjson_load(text, LOAD_FLAGS, NULL);
 	if (json_is_object(*ret))
 		return 0;
 	json_decref(*ret);
@@ -515,7 +516,7 @@ crypt_json_default_key(struct view reply, char ret_id[MSG_ID_MAX + 1],
 	size_t i;
 	int r = ERR_NOT_FOUND;
 
-	doc = json_loadb((const char *)reply.p, reply.len, LOAD_FLAGS, NULL);
+	doc = secjson_load(reply, LOAD_FLAGS, NULL);
 	rows = rows_of(doc);
 	if (rows == NULL) {
 		json_decref(doc);

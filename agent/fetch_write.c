@@ -61,10 +61,28 @@ writing_doubt(struct writing *wr, struct cache_entry *e)
 static bool
 writing_is_named(const struct writing *wr, const struct cache_entry *e)
 {
-	if (!(wr->drops & ENDPOINT_DROPS_NAMED) || e->object == NULL)
+	struct names_found found;
+
+	if (!(wr->drops & ENDPOINT_DROPS_NAMED))
 		return false;
-	return wr->all_named ||
-	    upstream_names_have(&wr->named, object_name(e->object));
+	if (wr->all_named)
+		return true;
+	if (e->object != NULL)
+		return upstream_names_have(&wr->named, object_name(e->object));
+	/* what is not there, or is being read */
+	return names_by_id(wr->f->names, REF_SECRET, cache_id(e),
+	    &found) == 0 && upstream_names_have(&wr->named, found.name);
+}
+
+/*
+ * Does the write leave this as it is?  The value of a version does not change
+ * until its secret goes; but that there was none is news of yesterday.
+ */
+static bool
+writing_spares(const struct writing *wr, const struct cache_entry *e)
+{
+	return e->version != 0 && e->object != NULL && !wr->w->removes &&
+	    !(wr->drops & ENDPOINT_DROPS_VERSIONS);
 }
 
 /* Is it what was written? */
@@ -76,9 +94,7 @@ writing_means(const struct writing *wr, const struct cache_entry *e)
 	if (e->kind == REF_KEY)
 		return (wr->drops & ENDPOINT_DROPS_KEYS) != 0 ||
 		    ((wr->drops & ENDPOINT_DROPS_KEY) != 0 && is_it);
-	/* that a version of it is pinned changes when it is gone */
-	if (e->version != 0 && !wr->w->removes &&
-	    !(wr->drops & ENDPOINT_DROPS_VERSIONS))
+	if (writing_spares(wr, e))
 		return false;
 	return ((wr->drops & (ENDPOINT_DROPS_SECRET |
 	    ENDPOINT_DROPS_VERSIONS)) != 0 && is_it) ||

@@ -2,9 +2,9 @@
  * The head of an HTTP/1.x request, read in the one way in which it can be
  * read: whatever two programs could understand differently is refused.
  *
- * RFC 9112 without its leniency: lines end with CR LF and nothing else does, no
- * folded lines, no blank before a colon, one length at most and in one way, only
- * `chunked`, only targets that begin with "/".
+ * RFC 9112 without its leniency: lines end with CR LF and nothing else does,
+ * no folded lines, no blank before a colon, one length at most and in one way,
+ * only `chunked`, only targets that begin with "/".
  *
  * Pure: no I/O, no state, no allocation.
  */
@@ -49,7 +49,8 @@ struct http_head {
 	bool only_if_cached;
 	/* with ERR_BAD_REQUEST: */
 	int status;		/* 400, 414, 431 or 505 */
-	const char *why;	/* static, a sentence without its dot; no quotes */
+	const char *why;	/* static, a sentence without its dot, and
+				 * without what JSON would escape */
 };
 
 /*

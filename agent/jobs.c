@@ -432,7 +432,7 @@ jobs_probe(const struct jobs *js)
 static void
 jobs_set_apart(struct jobs *js, bool waited_too, const struct job *spare)
 {
-	size_t i, n = waited_too ? JOB_LEVELS : JOB_PATIENT;
+	size_t i, n = waited_too ? JOB_LEVELS : JOB_SEVERAL;
 	struct job *job, *next;
 
 	for (i = n; i-- > 0;) {
@@ -466,8 +466,7 @@ jobs_refuse(struct jobs *js, int error, const char *message,
 	}
 }
 
-/* Those who waited for the probe learn that the service is not back. */
-static void
+void
 jobs_probe_was_in_vain(struct jobs *js)
 {
 	/* it is, if something else was answered meanwhile */
@@ -594,6 +593,7 @@ job_share(const struct job *job)
 		return BUDGET_REFRESH;
 	case JOB_EXPIRY:
 		return BUDGET_EXPIRY;
+	case JOB_SEVERAL:
 	case JOB_PATIENT:
 	case JOB_RELAYED:
 	case JOB_FIRST:
@@ -684,37 +684,54 @@ jobs_pump_held(struct jobs *js, bool waited_too, uint64_t left)
  * May this level have another under way?  Should what was asked for hang,
  * there is room left for the next caller: what nobody waits for has half of
  * it, and together with what the patient wait for, and what is handed on,
- * three quarters.
+ * three quarters.  Nobody can have more of that than half by having several
+ * handed on, and what is due has an eighth whatever callers do.
  */
 static bool
 jobs_has_room(const struct jobs *js, enum job_waited waited)
 {
 	unsigned int max = js->window, half = max - max / 2;
-	unsigned int due, most;
+	unsigned int due, asked, most = max - max / 4;
 
 	if (js->stats.in_flight >= max)
 		return false;
+	if (waited == JOB_FIRST)
+		return true;
 	due = js->flying[JOB_PRELOAD] + js->flying[JOB_REFRESH] +
 	    js->flying[JOB_EXPIRY];
-	if (!JOB_IS_WAITED(waited) && due >= half)
-		return false;
-	most = max - max / 4;
-	return waited == JOB_FIRST || due + js->flying[JOB_PATIENT] +
-	    js->flying[JOB_RELAYED] < most;
+	asked = due + js->flying[JOB_SEVERAL] + js->flying[JOB_PATIENT] +
+	    js->flying[JOB_RELAYED];
+	if (JOB_IS_WAITED(waited))
+		return asked < (waited == JOB_SEVERAL ? half : most);
+	return due < half && (asked < most || due < max / 8);
+}
+
+/* The first of the highest level that may be sent. */
+static struct job *
+jobs_first_with_room(const struct jobs *js)
+{
+	size_t i = JOB_LEVELS;
+
+	while (i-- > 0) {
+		if (!TAILQ_EMPTY(&js->queued[i]) &&
+		    jobs_has_room(js, (enum job_waited)i))
+			return TAILQ_FIRST(&js->queued[i]);
+	}
+	return NULL;
 }
 
 /*
- * The one to be sent next: the first, but callers who never stop asking do not
- * keep what is due waiting for ever.
+ * The one to be sent next: the first of those that may, but callers who never
+ * stop asking do not keep what is due waiting for ever.
  */
 static struct job *
 jobs_next(struct jobs *js, const struct now *now)
 {
-	struct job *first = jobs_first(js), *due;
+	struct job *first = jobs_first_with_room(js), *due;
 
 	if (first == NULL || !JOB_IS_WAITED(first->waited))
 		return first;
-	due = jobs_first_below(js, JOB_PATIENT);
+	due = jobs_first_below(js, JOB_SEVERAL);
 	if (due != NULL && js->callers_in_a_row >= JOBS_CALLERS_IN_A_ROW &&
 	    now->boot_ms - due->queued_boot_ms >= JOBS_DUE_PATIENCE_MS &&
 	    jobs_has_room(js, due->waited) && budget_wait_ms(&js->budget,
@@ -730,8 +747,7 @@ jobs_pump_closed(struct jobs *js, const struct now *now)
 	struct job *job;
 	uint64_t wait;
 
-	while ((job = jobs_next(js, now)) != NULL &&
-	    jobs_has_room(js, job->waited)) {
+	while ((job = jobs_next(js, now)) != NULL) {
 		wait = budget_wait_ms(&js->budget, job_share(job),
 		    now->boot_ms);
 		if (wait > 0) {

@@ -68,13 +68,14 @@ enum job_waited {
 	JOB_REFRESH,
 	JOB_EXPIRY,		/* what is held expires soon, or has */
 	/* a caller: */
+	JOB_SEVERAL,		/* handed on for one who has several of them */
 	JOB_PATIENT,		/* who waits for much else */
 	JOB_RELAYED,		/* after reads, which many may wait for */
 	JOB_FIRST,
 };
 
-#define JOB_LEVELS 6
-#define JOB_IS_WAITED(waited) ((waited) >= JOB_PATIENT)
+#define JOB_LEVELS 7
+#define JOB_IS_WAITED(waited) ((waited) >= JOB_SEVERAL)
 
 #define JOBS_PROBE_MS 5000
 #define JOBS_LINGERING_MAX 4	/* given up as probes, but left to run */

@@ -135,6 +135,9 @@ bool job_try_other_key(struct job *job);
 
 /* --- jobs_relay.c --- */
 
+/* Those who waited for the probe learn that the service is not back. */
+void jobs_probe_was_in_vain(struct jobs *js);
+
 /* Is it handed on for somebody? */
 bool job_is_relayed(const struct job *job);
 /* Its answer came; the last statement of whoever calls it. */

@@ -74,6 +74,13 @@ jobs_check_cb(void *arg, struct job *check, struct upstream_answer *answer)
 	answer->reply.body = NULL;
 	while ((job = jobs_take_unchecked(js)) != NULL)
 		job_checked(job);
+	/*
+	 * One that waited for another key is no probe any more when it ends;
+	 * what waits for it would wait for ever, as the next probe is another
+	 * of these.
+	 */
+	if (answer->error == ERR_UNAUTHORIZED)
+		jobs_probe_was_in_vain(js);
 }
 
 struct job *

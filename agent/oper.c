@@ -54,6 +54,19 @@ oper_drop(struct oper *op)
 	op->kept_bytes = 0;
 }
 
+/* A program that does the same thing again and again makes one line of it. */
+static bool
+oper_is_told(const struct oper *op, struct view what)
+{
+	char text[16 + MSG_NAME_MAX];
+	int len;
+
+	len = snprintf(text, sizeof(text), "%s %.*s", op->ops->name,
+	    (int)what.len, (const char *)what.p);
+	return request_is_told(op->s, (struct view){ (const uint8_t *)text,
+	    (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1 });
+}
+
 static void
 oper_record(struct oper *op, int error)
 {
@@ -68,6 +81,8 @@ oper_record(struct oper *op, int error)
 		    sizeof(whole) - 1 };
 	if (error == ERR_DENIED)
 		op->s->env->metrics->denied++;
+	if (error != ERR_DENIED && oper_is_told(op, what))
+		return;
 	audit_record(op->s->env->audit, op->s->peer, op->ops->name, what,
 	    error, error == 0 && op->rule[0] != '\0' ? op->rule : NULL);
 }
@@ -285,7 +300,7 @@ oper_ref(const struct oper *op, struct ref *ret)
 	ret->name = op->key;
 }
 
-/* An error about the key: told to those whom it tells nothing that is denied. */
+/* An error about the key, for those whom it tells nothing that is denied. */
 static void
 oper_fail_key(struct oper *op, int error, const char *message)
 {
@@ -505,7 +520,7 @@ oper_send(struct oper *op, const char *method, const char *target,
 	rq.deadline_ms = op->until_boot_ms == UINT64_MAX ? MSG_NO_LIMIT
 	    : op->until_boot_ms > now->boot_ms
 	    ? op->until_boot_ms - now->boot_ms : 1;
-	rq.patient = session_is_patient(op->s);
+	rq.patient = session_has_several(op->s);
 	if (relay_start(op->s->env->fetch, &rq, now, oper_relay_cb, op,
 	    &op->relay) != 0) {
 		oper_settle(op, ERR_BUSY,

@@ -386,7 +386,7 @@ relay_start(struct fetch *f, const struct relay_request *rq,
 	(void)now;
 	if (r == NULL)
 		return ERR_NOMEM;
-	if (jobs_start(f->jobs, &req, rq->patient ? JOB_PATIENT : JOB_RELAYED,
+	if (jobs_start(f->jobs, &req, rq->patient ? JOB_SEVERAL : JOB_RELAYED,
 	    relay_answer_cb, r, &r->job) != 0) {
 		relay_free(r);
 		return ERR_NOMEM;

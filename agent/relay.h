@@ -48,7 +48,8 @@ struct relay_request {
 				 * what a write drops; empty: none */
 	uint64_t deadline_ms;	/* from now; MSG_NO_LIMIT: as long as the
 				 * agent waits itself */
-	bool patient;		/* as in struct fetch_query */
+	bool patient;		/* its caller has several: those of others go
+				 * first, and have room */
 };
 
 struct relay_result {

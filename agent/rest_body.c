@@ -7,6 +7,7 @@
 
 #include "base64.h"
 #include "json_parts.h"
+#include "secjson.h"
 #include "secmem.h"
 
 #define MEMBER_MAX 32		/* names of members that we look for */
@@ -38,6 +39,9 @@ static const struct body_rule {
 	    REQUIRED | ITEMS },
 	/* another name must be one that the rules cover too */
 	{ "PATCH", "/secrets/{id}", REF_SECRET, REST_BY_NAME, "name", 0 },
+	/* the group tells its name; what is no secret is none of them */
+	{ "POST", "/resource-groups/{groupId}/items", REF_SECRET, REST_BY_ID,
+	    "resourceid", REQUIRED },
 	{ "POST", "/vault/share", REF_SECRET, REST_BY_ID, "secretid",
 	    REQUIRED },
 	{ "POST", "/keys", REF_KEY, REST_BY_NAME, "name", REQUIRED },
@@ -134,25 +138,23 @@ tell_members(const struct pass *p, json_t *doc)
 static json_t *
 parse(struct view text)
 {
-	json_error_t error;
-	json_t *doc;
-
+	/* it comes from a caller, who need not mean well */
 	if (!json_parts_within(text, JSON_PARTS_MAX_BODY))
 		return NULL;
-	doc = json_loadb((const char *)text.p, text.len,
-	    JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
-	/* it may quote the text */
-	explicit_bzero(&error, sizeof(error));
-	return doc;
+	return secjson_load(text, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES,
+	    NULL);
 }
 
-/* The key of an encryptedPayload: base64 of {"k": id, …}. */
+/* Each key that an encryptedPayload names: base64 of {"k": id, …}. */
 static void
 tell_payload(const struct pass *p, const json_t *payload)
 {
+	static const struct body_rule k = { NULL, NULL, REF_KEY, REST_BY_ID,
+	    "k", 0 };
+	const struct pass inner = { .rule = &k, .fn = p->fn, .arg = p->arg };
 	struct view text = { (const uint8_t *)json_string_value(payload),
 	    json_string_length(payload) };
-	json_t *doc = NULL, *k;
+	json_t *doc = NULL;
 	uint8_t *bytes = NULL;
 	size_t len;
 
@@ -161,12 +163,7 @@ tell_payload(const struct pass *p, const json_t *payload)
 	if (bytes != NULL && base64_decode(text, bytes, &len) == 0)
 		doc = parse((struct view){ bytes, len });
 	secmem_free(bytes);
-	k = json_object_get(doc, "k");
-	if (json_is_string(k) && json_string_length(k) > 0)
-		tell(p, REST_BY_ID, (struct view){
-		    (const uint8_t *)json_string_value(k),
-		    json_string_length(k) });
-	else
+	if (doc == NULL || tell_members(&inner, doc) == 0)
 		tell_nothing(p);
 	json_decref(doc);
 }

@@ -33,16 +33,23 @@ is_below(struct view path, const char *first)
 {
 	struct view segment = { path.p + 1, path.len - 1 };
 	const uint8_t *end = memchr(segment.p, '/', segment.len);
-	char plain[32];
+	char plain[96];
 	size_t len;
 
 	if (end != NULL)
 		segment.len = (size_t)(end - segment.p);
+	if (segment.len > sizeof(plain) - 1)
+		segment.len = sizeof(plain) - 1; /* what counts comes first */
 	if (endpoints_decode(segment, (uint8_t *)plain, sizeof(plain) - 1,
 	    &len) != 0)
 		return false;
 	plain[len] = '\0';
-	return strlen(plain) == len && strcasecmp(plain, first) == 0;
+	/* what some servers leave out of a segment, though ours does not */
+	plain[strcspn(plain, ";")] = '\0';
+	for (len = strlen(plain); len > 0 && strchr(". ", plain[len - 1]) !=
+	    NULL; len--)
+		plain[len - 1] = '\0';
+	return strcasecmp(plain, first) == 0;
 }
 
 /*
@@ -335,7 +342,7 @@ fill_relay(struct rest *r, const struct now *now,
 		.endpoint = m->endpoint,
 		.id = id_of(r),
 		.deadline_ms = time_left(r, now),
-		.patient = session_is_patient(r->s),
+		.patient = session_has_several(r->s),
 	};
 }
 

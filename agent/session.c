@@ -9,6 +9,7 @@
 #include "msg.h"
 #include "peer.h"
 #include "request.h"
+#include "settings.h"
 
 #define SESSION_BUILD "qapi-agentd " PACKAGE_VERSION
 
@@ -130,6 +131,14 @@ bool
 session_is_patient(const struct session *s)
 {
 	return s->caller != NULL && s->caller->waiting >= CALLER_WAITING_LIGHT;
+}
+
+/* A quarter of what may be under way, and at least one. */
+bool
+session_has_several(const struct session *s)
+{
+	return s->caller != NULL && s->caller->waiting > 0 &&
+	    s->caller->waiting >= s->env->settings->max_in_flight / 4;
 }
 
 bool

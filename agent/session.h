@@ -152,6 +152,8 @@ bool session_has_room(const struct session *s);
 void session_count_waiting(struct session *s, int count);
 /* Do so many of this user wait that others' go first? */
 bool session_is_patient(const struct session *s);
+/* The same of requests that are handed on: few are many, as they may be slow. */
+bool session_has_several(const struct session *s);
 /* Do so many of this user wait that no more may? */
 bool session_waits_too_much(const struct session *s);
 

@@ -4,8 +4,8 @@
  * service has made; docs/envelope.md has the format.
  *
  * An open stream is a parked request of its session: it is owed nothing, and
- * ends with its last chunk, a failure, CANCEL or the connection.  It takes some
- * 500 bytes: chunks are worked on where they come in and go out.
+ * ends with its last chunk, a failure, CANCEL or the connection.  It takes a
+ * kilobyte: chunks are worked on where they come in and go out.
  *
  * Event-loop thread only.
  */

@@ -182,8 +182,11 @@ upstream_relay_set(struct upstream_call *c)
 	UPSTREAM_SET(c, CURLOPT_PATH_AS_IS, 1L);
 	UPSTREAM_SET(c, CURLOPT_PREREQFUNCTION, relay_begin_cb);
 	UPSTREAM_SET(c, CURLOPT_PREREQDATA, c);
-	if (relay->once)
+	if (relay->once) {
 		UPSTREAM_SET(c, CURLOPT_FRESH_CONNECT, 1L);
+		/* nor kept: writes alone would fill the pool with them */
+		UPSTREAM_SET(c, CURLOPT_FORBID_REUSE, 1L);
+	}
 	if (strcmp(relay->method, "HEAD") == 0) {
 		UPSTREAM_SET(c, CURLOPT_NOBODY, 1L);
 		return 0;

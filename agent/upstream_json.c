@@ -13,28 +13,13 @@
 #include "err.h"
 #include "key_words.h"
 #include "msg.h"
+#include "secjson.h"
 #include "secmem.h"
 #include "units.h"
 
 #define MEMBER_MAX 32		/* names of members that we look for */
 #define DUMP_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY)
 #define CUSTOM_PREFIX "customFields."
-
-/*
- * Was jansson refused memory?  It has no argument for its hooks, and reports
- * some such failures as bad syntax.
- */
-static bool starved;
-
-static void *
-json_alloc(size_t len)
-{
-	void *p = secmem_malloc(len);
-
-	if (p == NULL)
-		starved = true;
-	return p;
-}
 
 /*
  * Debian's jansson binds its symbols at the first call of each, which saves
@@ -75,7 +60,7 @@ upstream_json_global_init(void)
 {
 	size_t seed = 0;
 
-	json_set_alloc_funcs(json_alloc, secmem_free);
+	secjson_global_init();
 	/* Of its own accord it would open /dev/urandom at some later time. */
 	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return ERR_INTERNAL;
@@ -110,7 +95,6 @@ no_memory(struct upstream_answer *a)
 static json_t *
 parse(struct view body, struct upstream_answer *a)
 {
-	json_error_t error;
 	json_t *doc;
 	int code;
 
@@ -118,14 +102,11 @@ parse(struct view body, struct upstream_answer *a)
 		wrong(a, "the answer is empty");
 		return NULL;
 	}
-	starved = false;
-	doc = json_loadb((const char *)body.p, body.len,
-	    JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
-	code = (int)json_error_code(&error);
-	explicit_bzero(&error, sizeof(error));
+	doc = secjson_load(body, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES,
+	    &code);
 	if (doc != NULL)
 		return doc;
-	if (starved)
+	if (code == json_error_out_of_memory)
 		no_memory(a);
 	else if (code == json_error_duplicate_key)
 		wrong(a, "the JSON of the answer has a member twice");
@@ -393,7 +374,7 @@ add_custom(struct fields *f, struct view name, const json_t *v)
 
 	if (name.len == 0 || name.len > REF_FIELD_MAX - len)
 		return;
-	if ((full = json_alloc(len + name.len)) == NULL) {
+	if ((full = secjson_alloc(len + name.len)) == NULL) {
 		f->failed = true;
 		return;
 	}

@@ -12,19 +12,14 @@
 
 #include "err.h"
 #include "json_parts.h"
+#include "secjson.h"
 
 static json_t *
 parse_quietly(struct view body)
 {
-	json_error_t error;
-	json_t *doc;
-
-	if (body.len == 0)
-		return NULL;
-	doc = json_loadb((const char *)body.p, body.len,
-	    JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
-	explicit_bzero(&error, sizeof(error));
-	return doc;
+	return body.len == 0 ? NULL
+	    : secjson_load(body, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES,
+	    NULL);
 }
 
 /* A text of at most max bytes, without a NUL; false if it is none. */

@@ -73,6 +73,18 @@ written_remove(struct written *w, size_t i)
 	    (w->count - i) * sizeof(w->rows[0]));
 }
 
+static char *
+written_copy(struct view v)
+{
+	char *text = malloc(v.len + 1);
+
+	if (text == NULL)
+		return NULL;
+	memcpy(text, v.p, v.len);
+	text[v.len] = '\0';
+	return text;
+}
+
 int
 written_add(struct written *w, struct view name, struct view id, bool there,
     uint64_t at)
@@ -80,8 +92,8 @@ written_add(struct written *w, struct view name, struct view id, bool there,
 	const struct written_row *old;
 	struct written_row row = {
 		/* both may lie in what goes below */
-		.id = strndup((const char *)id.p, id.len),
-		.name = strndup((const char *)name.p, name.len),
+		.id = written_copy(id),
+		.name = written_copy(name),
 		.there = there, .at = at,
 	};
 	int r = ERR_NOMEM;

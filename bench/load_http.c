@@ -181,8 +181,8 @@ peer_answer(struct load *l, struct peer *p, const uint8_t *at, size_t len)
 		l->body_len = body;
 	if (body != l->body_len)
 		die("an answer of another length");
-	if (!p->checked && l->opt.value_len > 0 && memmem(at + head, body, l->value,
-	    l->opt.value_len) == NULL)
+	if (!p->checked && l->opt.value_len > 0 && memmem(at + head, body,
+	    l->value, l->opt.value_len) == NULL)
 		die("an answer without the value");
 	p->checked = true;
 	return head + body;

@@ -230,6 +230,32 @@ cli_key_refs(const struct cli *cli, const struct option_list *typed,
 	return complete_all(cli, REF_KEY, typed, query, ret);
 }
 
+int
+cli_key(const struct cli *cli, const char **key, char **ret)
+{
+	const char *typed = *key, *why = NULL;
+	struct ref *ref = NULL;
+	int r = STATUS_DONE;
+
+	if (typed == NULL || !ref_is_reference(typed, strlen(typed)))
+		return STATUS_DONE;
+	if ((ref = malloc(sizeof(*ref))) == NULL)
+		return errors_report(cli->json, NULL, ERR_NOMEM, NULL);
+	if (ref_parse(typed, strlen(typed), ref, &why) != 0)
+		r = errors_report(cli->json, typed, ERR_BAD_REQUEST, why);
+	else if (ref->kind != REF_KEY)
+		r = errors_report(cli->json, typed, ERR_BAD_REQUEST,
+		    "this is no key: write its name, its id or "
+		    "qapi://keys/NAME/public");
+	else if ((*ret = strndup((const char *)ref->name.p,
+	    ref->name.len)) == NULL)
+		r = errors_report(cli->json, NULL, ERR_NOMEM, NULL);
+	else
+		*key = *ret;
+	free(ref);
+	return r;
+}
+
 void
 cli_refs_free(char ***refs, size_t count)
 {

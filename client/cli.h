@@ -87,6 +87,13 @@ int cli_refs(const struct cli *cli, const struct option_list *typed,
 int cli_key_refs(const struct cli *cli, const struct option_list *typed,
     const char *format, char ***ret);
 void cli_refs_free(char ***refs, size_t count);
+/*
+ * What --key was given: an id or a name is left as it is, and of a reference to
+ * a key comes its id or name.  key: may be NULL, then nothing is done; ret:
+ * owned, free(), and *key points there; NULL if it is as it was.
+ * Returns 0, or an exit status, all said.
+ */
+int cli_key(const struct cli *cli, const char **key, char **ret);
 
 /*
  * Get values in one round trip.  Returns as qapi_agent_get_many().  refs: as

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -217,6 +218,7 @@ run(struct cli *cli, struct crypt *c, const struct option_spec *own,
     size_t nown, int argc, char **argv, int (*how)(struct crypt *))
 {
 	struct option_list operands = {NULL, 0};
+	char *key = NULL;
 	int status;
 
 	c->cli = cli;
@@ -227,11 +229,13 @@ run(struct cli *cli, struct crypt *c, const struct option_spec *own,
 			status = cli_usage(cli, "%.100s: takes no operand: "
 			    "give data on standard input or with -i",
 			    operands.v[0]);
-		else if ((status = take_aad(c)) == STATUS_DONE &&
+		else if ((status = cli_key(cli, &c->key, &key)) ==
+		    STATUS_DONE && (status = take_aad(c)) == STATUS_DONE &&
 		    (status = cli_connect_large(cli)) == 0)
 			status = how(c);
 		output_done(&c->to);
 	}
+	free(key);
 	out_done(&c->aad_bytes);
 	options_list_free(&operands);
 	return status;
@@ -243,7 +247,7 @@ cmd_encrypt(struct cli *cli, int argc, char **argv)
 	struct crypt c = {.key = NULL};
 	const struct option_spec own[] = {
 		{'\0', "key", OPTION_TEXT, &c.key, "KEY",
-		    "name or id (default: the tenant's default key)"},
+		    "name, id or reference (default: the tenant's default key)"},
 		{'\0', "algorithm", OPTION_TEXT, &c.algorithm, "NAME",
 		    "another than the usual one, for small data"},
 		{'\0', "aad", OPTION_TEXT, &c.aad, "TEXT",
@@ -268,7 +272,7 @@ cmd_decrypt(struct cli *cli, int argc, char **argv)
 	struct crypt c = {.key = NULL};
 	const struct option_spec own[] = {
 		{'\0', "key", OPTION_TEXT, &c.key, "KEY",
-		    "name or id (default: what the payload says)"},
+		    "name, id or reference (default: what the payload says)"},
 		{'\0', "aad", OPTION_TEXT, &c.aad, "TEXT",
 		    "additional data that were given to encrypt"},
 		{'\0', "aad-file", OPTION_TEXT, &c.aad_file, "FILE",

@@ -41,19 +41,47 @@ struct change {
 
 /* --- the answer ----------------------------------------------------------- */
 
-/* The id and the version that it has now; - for what was not said. */
+/* id, version: text that ends with NUL, empty for what was not said. */
 static int
-print_made(const struct change *c, const struct qapi_agent_reply *reply)
+print_made(const struct change *c, const char *id, const char *version)
 {
-	struct out id, version, o;
+	struct out o;
 	struct json j;
+	int r;
+
+	out_init(&o);
+	if (c->cli->json) {
+		json_init(&j, &o);
+		json_open(&j, NULL);
+		json_text(&j, "name", c->name);
+		json_text(&j, "id", *id != '\0' ? id : NULL);
+		if (*version != '\0')
+			json_uint(&j, "version", strtoull(version, NULL, 10));
+		else
+			json_null(&j, "version");
+		json_close(&j);
+	} else {
+		out_printable(&o, *id != '\0' ? id : "-");
+		out_char(&o, '\t');
+		out_printable(&o, *version != '\0' ? version : "-");
+	}
+	out_char(&o, '\n');
+	r = cli_print(c->cli, &o, STATUS_DONE);
+	out_done(&o);
+	return r;
+}
+
+/* The id and the version that it has now; without either it is no answer. */
+static int
+report_made(const struct change *c, const struct qapi_agent_reply *reply)
+{
+	struct out id, version;
 	const void *body;
 	size_t len;
 	int r;
 
 	out_init(&id);
 	out_init(&version);
-	out_init(&o);
 	body = qapi_agent_reply_body(reply, &len);
 	if (!jsonread_text(body, len, "id", &id))
 		out_clear(&id);
@@ -61,26 +89,16 @@ print_made(const struct change *c, const struct qapi_agent_reply *reply)
 		out_clear(&version);
 	out_char(&id, '\0');
 	out_char(&version, '\0');
-	if (c->cli->json && !id.failed && !version.failed) {
-		json_init(&j, &o);
-		json_open(&j, NULL);
-		json_text(&j, "name", c->name);
-		json_text(&j, "id", *id.p != '\0' ? id.p : NULL);
-		if (*version.p != '\0')
-			json_uint(&j, "version", strtoull(version.p, NULL, 10));
-		else
-			json_null(&j, "version");
-		json_close(&j);
-	} else if (!id.failed && !version.failed) {
-		out_printable(&o, *id.p != '\0' ? id.p : "-");
-		out_char(&o, '\t');
-		out_printable(&o, *version.p != '\0' ? version.p : "-");
-	}
-	out_char(&o, '\n');
-	r = cli_print(c->cli, &o, STATUS_DONE);
+	if (id.failed || version.failed)
+		r = errors_report(c->cli->json, NULL, ERR_NOMEM, NULL);
+	else if (*id.p == '\0' && *version.p == '\0')
+		r = errors_report(c->cli->json, c->name, ERR_UPSTREAM_ERROR,
+		    "the service's answer has neither id nor version; whether "
+		    "it was done is not known: look before it is tried again");
+	else
+		r = print_made(c, id.p, version.p);
 	out_done(&id);
 	out_done(&version);
-	out_done(&o);
 	return r;
 }
 
@@ -104,7 +122,7 @@ ask(const struct change *c, const char *method, const char *target,
 		r = errors_report(c->cli->json, c->name, r,
 		    qapi_agent_message(c->cli->agent));
 	else if (qapi_agent_reply_status(reply) / 100 == 2)
-		r = print_made(c, reply);
+		r = report_made(c, reply);
 	else
 		r = answer_report(c->cli, c->name, reply);
 	qapi_agent_reply_free(&reply);

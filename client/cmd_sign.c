@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "b64.h"
@@ -27,6 +28,7 @@ struct signing {
 	const char *signature;	/* file */
 	const char *input;
 	const char *output;
+	char *key_store;	/* of key, where it was a reference */
 	bool raw;
 };
 
@@ -49,6 +51,9 @@ prepare(struct signing *s, const struct option_spec *own, size_t nown,
 		    "KEY");
 		ok = false;
 	}
+	if (ok)
+		ok = (*ret_status = cli_key(s->cli, &s->key,
+		    &s->key_store)) == STATUS_DONE;
 	options_list_free(&operands);
 	return ok;
 }
@@ -109,7 +114,8 @@ cmd_sign(struct cli *cli, int argc, char **argv)
 {
 	struct signing s = {.cli = cli};
 	const struct option_spec own[] = {
-		{'\0', "key", OPTION_TEXT, &s.key, "KEY", "its name or id"},
+		{'\0', "key", OPTION_TEXT, &s.key, "KEY",
+		    "its name, id or reference"},
 		{'\0', "algorithm", OPTION_TEXT, &s.algorithm, "NAME",
 		    "another than the key's usual one"},
 		{'\0', "raw", OPTION_FLAG, &s.raw, NULL,
@@ -126,6 +132,7 @@ cmd_sign(struct cli *cli, int argc, char **argv)
 	if (prepare(&s, own, sizeof(own) / sizeof(own[0]), argc, argv,
 		&status))
 		status = sign(&s);
+	free(s.key_store);
 	return status;
 }
 
@@ -223,7 +230,8 @@ cmd_verify(struct cli *cli, int argc, char **argv)
 {
 	struct signing s = {.cli = cli};
 	const struct option_spec own[] = {
-		{'\0', "key", OPTION_TEXT, &s.key, "KEY", "its name or id"},
+		{'\0', "key", OPTION_TEXT, &s.key, "KEY",
+		    "its name, id or reference"},
 		{'\0', "signature", OPTION_TEXT, &s.signature, "FILE",
 		    "the signature, base64 or bytes"},
 		{'i', "input", OPTION_TEXT, &s.input, "FILE",
@@ -235,12 +243,16 @@ cmd_verify(struct cli *cli, int argc, char **argv)
 
 	if (!prepare(&s, own, sizeof(own) / sizeof(own[0]), argc, argv,
 		&status))
-		return status;
+		goto out;
 	if (s.signature == NULL)
-		return cli_usage(cli, "no signature: name its file with "
+		status = cli_usage(cli, "no signature: name its file with "
 		    "--signature FILE");
-	if (is_stdin(s.signature) && is_stdin(s.input))
-		return cli_usage(cli, "signature and data both on standard "
+	else if (is_stdin(s.signature) && is_stdin(s.input))
+		status = cli_usage(cli, "signature and data both on standard "
 		    "input: name a file for one of them");
-	return verify(&s);
+	else
+		status = verify(&s);
+out:
+	free(s.key_store);
+	return status;
 }

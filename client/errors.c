@@ -57,7 +57,7 @@ what_to_do(int err)
 	case ERR_AMBIGUOUS:
 		return "use the id in place of the name";
 	case ERR_DENIED:
-		return "a rule in the agent's configuration has to allow it";
+		return "the agent's rules and its API key have to allow it";
 	case ERR_EXPIRED:
 		return "store a new value with the service";
 	case ERR_UNAUTHORIZED:

@@ -66,7 +66,7 @@ void msg_called_encode(struct wr *wr, uint64_t id, const struct msg_called *m,
     bool external);
 int msg_called_decode(struct view body, struct msg_called *ret);
 
-/* ENCRYPT, DECRYPT, SIGN, VERIFY: one struct, the type of the frame says which. */
+/* ENCRYPT, DECRYPT, SIGN, VERIFY: one struct; the frame's type says which. */
 struct msg_crypt {
 	uint64_t deadline_ms;	/* MSG_NO_LIMIT: none */
 	struct view key;	/* id or name.  Empty: ENCRYPT the tenant's

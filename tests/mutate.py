@@ -138,7 +138,7 @@ MUTATIONS = (
      ROWS, "Row05Down.test_row_05_429_holds_the_whole_key_until_retry_after"),
     ("05 503 holds", "agent/jobs_note.c",
      "if (answer->status == 503 && answer->retry_after_ms != 0 &&",
-     "if (false &&",
+     "if (answer == NULL &&",
      ROWS, "Row05Down.test_row_05_503_holds_what_nobody_waits_for_until_"
      "retry_after"),
     ("05 retry after a key's 5xx", "agent/upstream_status.c",
@@ -173,8 +173,8 @@ MUTATIONS = (
      ROWS, "Row07Expired.test_row_07_serve_expired_allows_a_grace_that_is_"
      "marked"),
     ("08 gone", "agent/upstream_status.c",
-     "else if (status == 404 || status == 410)\n\t\tread_404",
-     "else if (status == 404)\n\t\tread_404",
+     "else if (status == 404 || status == 410)\n\t\tread_404(",
+     "else if (status == 404)\n\t\tread_404(",
      ROWS, "Row08Gone.test_row_08_each_way_of_being_gone"),
     ("08 forbidden", "agent/fetch.c",
      "if (answer->gone || answer->forbidden ||\n"

@@ -1,8 +1,8 @@
 /*
  * Reads the input as HTTP requests, one after the other, as a connection
- * would.  What is accepted cannot be read in another way: a second, simpler look
- * at its head agrees about lines and lengths, and it is the same however it was
- * cut on its way.
+ * would.  What is accepted cannot be read in another way: a second, simpler
+ * look at its head agrees about lines and lengths, and it is the same however
+ * it was cut on its way.
  */
 #include "config.h"
 

@@ -1,5 +1,5 @@
 """HTTP/1.1 over a bare socket: what goes out is what the test wrote, and what
-comes back is read strictly. Written from RFC 9112, not from the agent's code."""
+comes back is read strictly. Written from RFC 9112, not from the code."""
 
 import collections
 import re

@@ -19,9 +19,11 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIMIT = float(os.environ.get("QAPI_TEST_LIMIT", "300"))   # seconds a file
-SLOW = ["test_cache_rows.py", "test_faults.py", "test_cache_table.py",
-        "test_systemd.py", "test_memory.py", "test_keys.py", "test_chaos.py",
-        "test_limits.py", "test_helper.py"]
+SLOW = ["test_cache_rows.py", "test_keys.py", "test_protocol.py",
+        "test_watch.py", "test_memory.py", "test_faults.py", "test_state.py",
+        "test_deadlines.py", "test_cache_table.py", "test_systemd.py",
+        "test_operations.py", "test_rest.py", "test_reload.py",
+        "test_chaos.py", "test_limits.py", "test_helper.py"]
 
 
 class Job:
@@ -68,7 +70,7 @@ def describe(job):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("-j", type=int,
-                        default=int(os.environ.get("QAPI_TEST_JOBS", "4")))
+                        default=int(os.environ.get("QAPI_TEST_JOBS", "6")))
     parser.add_argument("files", nargs="*")
     args = parser.parse_args()
     # `make distcheck` asks whether the tarball works, not for everything again

@@ -156,6 +156,13 @@ class Secret(CallCase):
                 "--alphabet", "01")
         self.assertRegex(self.get("db/prod"), rb"\A[01]{9}\Z")
 
+    def test_an_answer_that_says_nothing_is_no_success(self):
+        for answer in ({"action": "garbage"}, {"status": 200}):
+            self.sandbox.fault("**/value", **answer)
+            self.fails(1, "secret", "set", "db/prod", input=b"value x",
+                       saying="look before it is tried again")
+            self.sandbox.clear()
+
     def test_json(self):
         o = json.loads(self.ok("secret", "set", "db/prod", "--json",
                                input=b"value of json"))

@@ -273,6 +273,21 @@ class Sign(KeyCase):
         self.assertEqual(self.helper("verify", "--key", "k-ed", "--signature",
                                      sig, input=b"x").status, 1)
 
+    def test_key_by_reference(self):
+        for ref in ("qapi://keys/sign/ed/public", "qapi://keys/k-ed/public",
+                    "qapi://keys/sign%2Fed/public?format=pem"):
+            sig = self.write("sig", self.ok("sign", "--key", ref, input=b"x"))
+            r = self.helper("verify", "--key", ref, "--signature", sig,
+                            input=b"x")
+            self.assertEqual(r.status, 0, r.err)
+        aes = "qapi://keys/enc/aes/public"
+        self.assertEqual(self.ok("decrypt", "--key", aes, input=self.ok(
+            "encrypt", "--key", aes, input=b"x")), b"x")
+        for ref in ("qapi://secrets/sign/ed", "qapi://keys/sign/ed",
+                    "qapi://keys//public"):
+            self.fails(2, "sign", "--key", ref, input=b"x", saying=ref)
+            self.fails(2, "encrypt", "--key", ref, input=b"x", saying=ref)
+
 
 if __name__ == "__main__":
     harness.main()

@@ -232,12 +232,13 @@ class Writes(Front):
     def test_longest_body(self):
         """One that max-response allows is read; the service then has its
         own idea."""
-        self.restart_agent({"upstream": {"max-response": "2M"}})
+        # within what a user may hold where 8 MiB can be locked
+        self.restart_agent({"upstream": {"max-response": "512K"}})
         path = f"/api/v1/secrets/{SECRET}/value"
-        a = self.ask("PUT", path, [JSON], b" " * (2 << 20))
+        a = self.ask("PUT", path, [JSON], b" " * (512 << 10))
         self.assertIn(a.status, (400, 413))
         self.assertNotIn("max-response", a.body.decode())
-        a = self.ask("PUT", path, [JSON], b" " * ((2 << 20) + 1))
+        a = self.ask("PUT", path, [JSON], b" " * ((512 << 10) + 1))
         self.check_error(a, 413, "payload_too_large")
         self.assertIn("max-response", a.body.decode())
         self.check_good()
@@ -564,7 +565,7 @@ class Connections(Front):
         self.wire().ping()
         before = self.agent.memory_kb()
         held = []
-        for _ in range(20):
+        for _ in range(4):
             h = self.dial()
             h.sock.setblocking(False)
             with self.assertRaises(BlockingIOError):
@@ -572,7 +573,8 @@ class Connections(Front):
                     h.sock.send(one * 100)
             held.append(h)
         self.assertEqual(self.ask("GET", "/health").status, 200)
-        self.assertLess(self.agent.memory_kb() - before, 20 * 1024)
+        if not harness.SANITIZED:
+            self.assertLess(self.agent.memory_kb() - before, 4 * 1024)
         # each still gets all of it
         held[3].sock.settimeout(LONG)
         for _ in range(300):

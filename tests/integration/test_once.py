@@ -51,6 +51,15 @@ class Once(relay.Front):
         end: by several requests at once."""
         at_once(4, lambda i: self.ask("GET", "/roles"))
 
+    def test_connections_of_their_own_are_not_kept(self):
+        def is_open():
+            return self.sandbox.control("GET", "/connections")["open"]
+        self.keep_connections()
+        before = is_open()
+        for _ in range(10):
+            self.ask("POST", "/roles", {"name": "x"})
+        self.wait(lambda: is_open() <= before + 1, "connections are closed")
+
     def try_all(self, statuses, **fault):
         for method in ("POST", "PUT", "PATCH"):
             self.sandbox.fault(method=method, **fault)

@@ -545,6 +545,15 @@ class Rules(Operations):
         self.assertEqual(w.decrypt(payloads["other"]).VALUE, b"x")
         self.assertEqual(self.opened(self.sealed(b"x")), b"x")
         self.assert_denied(w.sign(b"x", "other-sign"))
+        # there is nothing to be kept from who may use all of them
+        self.assert_failed(w.encrypt(b"x", NO_SUCH), "not-found")
+        self.assert_failed(w.encrypt(b"x", "nope"), "not-found")
+        self.sandbox.control("PUT", "/api-keys/" + self.key,
+                             {"scopes": ["encryption:write"]})
+        self.restart_agent(allow=[("ops", {
+            "user": "root", "keys": "**", "operations": "encrypt"})])
+        f = self.wire().encrypt(b"x", self.ids["mail/a"])
+        self.assertEqual(f.ID, self.ids["mail/a"], f)
 
     def test_record_names_rule_and_key(self):
         w, _ = self.begin(keys="mail/*", operations="encrypt")
@@ -554,6 +563,11 @@ class Rules(Operations):
                   self.agent.log(), "it is recorded")
         self.wait(lambda: 'encrypt "other": denied' in self.agent.log(),
                   "the denial too")
+        for _ in range(20):
+            w.encrypt(b"x", "mail/a")
+        self.wire().encrypt(b"x", "mail/a")
+        self.wait(lambda: self.agent.log().count('encrypt "mail/a"') == 2,
+                  "a line for each connection")
 
 
 class Streams(Operations):

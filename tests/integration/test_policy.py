@@ -446,5 +446,29 @@ class Peers(Policy):
             self.assertEqual(r.status, status, r.err)
 
 
+class Record(Policy):
+    """What docs/security.md says of the audit record."""
+
+    def test_it_names_the_rule_of_what_was_allowed(self):
+        path = os.path.join(self.dir, "audit")
+        self.rules({"user": "nobody", "secrets": "web/password",
+                    "operations": "read,list"},
+                   {"user": "nobody", "secrets": "top"},
+                   **{"audit-log": path})
+        self.may("nobody", "top", "web/password")
+        self.fails(4, "get", "x1", user="nobody")
+        self.helper("list", user="nobody")
+        self.helper("call", "GET", "/secrets", user="nobody")
+        self.helper("ping", user="nobody")
+        self.agent.stop()
+        with open(path, encoding="utf-8") as f:
+            told = [line.split(") ", 1)[1] for line in f]
+        self.assertEqual(told, [
+            'read "qapi://secrets/top": allowed (rule "rule 1")\n',
+            'read "qapi://secrets/web/password": allowed (rule "rule 0")\n',
+            'read "qapi://secrets/x1": denied\n',
+            'list "GET /secrets": allowed\n'])
+
+
 if __name__ == "__main__":
     harness.main()

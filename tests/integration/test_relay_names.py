@@ -6,7 +6,7 @@ import unittest
 import urllib.parse
 
 import relay
-from harness import at_once, needs_root, secret, value
+from harness import LONG, at_once, needs_root, secret, value
 
 COUNT = 100_000
 PAGE = 200
@@ -99,28 +99,30 @@ class Large(relay.Front):
     @needs_root
     def test_100_000(self):
         """One test, since that takes seconds to start."""
-        wait = ("--timeout", "0")
-        self.assertEqual(self.get(name_of(COUNT - 1), *wait),
+        wait, long = ("--timeout", "0"), {"timeout": 15 * LONG}
+        self.assertEqual(self.get(name_of(COUNT - 1), *wait, **long),
                          f"v{COUNT - 1}".encode())
         self.assertEqual(self.sandbox.listings, COUNT // PAGE)
         # all others by one read each
         for i in (0, 1, COUNT // 2):
-            self.assertEqual(self.get(name_of(i), *wait), f"v{i}".encode())
+            self.assertEqual(self.get(name_of(i), *wait, **long),
+                             f"v{i}".encode())
         # not there: the long listing is not asked for again
         for i in range(5):
-            self.assert_error("not-found", 3, "get", f"none-{i}", *wait)
+            self.assert_error("not-found", 3, "get", f"none-{i}", *wait,
+                              **long)
         # who may read little is shown that and nothing else
-        out = self.ok("list", "secrets", "--json", *wait, user=OTHER)
+        out = self.ok("list", "secrets", "--json", *wait, user=OTHER, **long)
         names = {json.loads(line)["name"] for line in out.splitlines()}
         self.assertEqual(names, {name_of(i) for i in range(COUNT)
                                  if i % 97 == 5})
         # a write does not make it void either
         new = self.call("POST", "/secrets", {"name": "team-5/new",
                                              "value": "x"}, 201)
-        self.assertEqual(self.get("team-5/new", *wait), b"x")
+        self.assertEqual(self.get("team-5/new", *wait, **long), b"x")
         self.call("PATCH", f"/secrets/{new['id']}", {"name": "team-5/newer"})
-        self.assertEqual(self.get("team-5/newer", *wait), b"x")
-        self.assert_error("not-found", 3, "get", "team-5/new", *wait)
+        self.assertEqual(self.get("team-5/newer", *wait, **long), b"x")
+        self.assert_error("not-found", 3, "get", "team-5/new", *wait, **long)
         self.assertEqual(self.sandbox.listings, COUNT // PAGE)
 
 

@@ -86,6 +86,26 @@ class Secrets(Writes):
         self.call("POST", f"/secrets/{A}/activate", status=204)
         self.check(v, "db/a", A)
 
+    def test_version_that_was_not_there(self):
+        first = self.SEED["secrets"][0]["value"]
+        made = [f"qapi://secrets/db/a?version={n}" for n in (2, 3)]
+        for r in made:
+            self.assert_error("not-found", 3, "get", r)
+        v = self.new()
+        self.put(v)
+        self.check(v, made[0])
+        self.assert_error("not-found", 3, "get", made[1])
+        v = self.new()
+        self.call("POST", "/secrets/import",
+                  {"items": [{"name": "db/a", "value": v}]})
+        self.check(v, made[1])
+        self.call("POST", f"/secrets/{A}/deactivate", status=204)
+        one = f"qapi://secrets/{A}?version=1"
+        self.assert_error("not-found", 3, "get", one)
+        self.call("POST", f"/secrets/{A}/activate", status=204)
+        self.check(first, one)
+        self.check(v, made[1])
+
     def test_import(self):
         self.check(self.SEED["secrets"][0]["value"], A, "db/a")
         a, c = self.new(), self.new()

@@ -260,7 +260,8 @@ class Errors(Rest):
         self.start_sandbox({**SEED, "apiKeys": [
             {"key": "qapi_other", "scopes": ["*"]}]})
         self.start()
-        for path in ("/api/v1/secrets/id-full", "/api/v1/keys/k-rsa/public"):
+        for path in ("/api/v1/secrets/id-full", "/api/v1/keys/k-rsa/public",
+                     "/api/v1/audit"):
             message = self.error(self.via("GET", path), 502,
                                  "agent_unauthorized")
             self.assertIn("not of its caller", message)
@@ -364,6 +365,27 @@ class Lists(Rest):
         for q in ("label=a", "contentType=x"):
             self.error(self.via("GET", "/api/v1/secrets?" + q), 400,
                        "invalid_request")
+
+
+    def test_after_a_write_the_next_list_shows_it(self):
+        self.rules({"secrets": "app/**", "operations": "read,list,call",
+                    "paths": "* /secrets/**, POST /secrets"})
+        before, _ = self.rows("/api/v1/secrets")
+        a = self.via("POST", "/api/v1/secrets",
+                     {"name": "app/new", "value": "x"})
+        self.assertEqual(a.status, 201, a.body)
+        new = json.loads(a.body)["id"]
+        got, _ = self.rows("/api/v1/secrets")
+        self.assertEqual({r["id"] for r in got["secrets"]},
+                         {r["id"] for r in before["secrets"]} | {new})
+        a = self.via("PATCH", "/api/v1/secrets/" + new, {"name": "app/2"})
+        self.assertEqual(a.status, 200, a.body)
+        got, _ = self.rows("/api/v1/secrets")
+        self.assertIn("app/2", [r["name"] for r in got["secrets"]])
+        self.assertEqual(self.via("DELETE", "/api/v1/secrets/" + new).status,
+                         204)
+        got, _ = self.rows("/api/v1/secrets")
+        self.assertEqual(got, before)
 
 
 class Rules(Rest):

@@ -262,8 +262,13 @@ make_reply(struct upstream_answer *a, int status, const char *body)
 	if (body == NULL || body[0] == '\0')
 		return;
 	r->body = object_new(REF_SECRET, unit_view(""), unit_view(""));
-	assert_non_null(r->body);
-	assert_int_equal(object_set_data(r->body, unit_view(body), NULL, 0), 0);
+	if (r->body == NULL ||
+	    object_set_data(r->body, unit_view(body), NULL, 0) != 0) {
+		object_unref(r->body);
+		r->body = NULL;
+		a->status = 0;
+		say(a, ERR_NOMEM, "out of memory");
+	}
 }
 
 void

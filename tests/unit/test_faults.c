@@ -19,6 +19,7 @@
 #include "audit.h"
 #include "caller.h"
 #include "drill.h"
+#include "endpoints.h"
 #include "envelope.h"
 #include "err.h"
 #include "fake_time.h"
@@ -32,6 +33,7 @@
 #include "policy.h"
 #include "preload.h"
 #include "reject.h"
+#include "relay.h"
 #include "session.h"
 #include "settings.h"
 #include "watch.h"
@@ -288,6 +290,7 @@ core_take_down(struct core *c)
 struct answers {
 	unsigned int results;
 	unsigned int values;
+	uint64_t version;	/* of the last fresh one; 0: there was none */
 	unsigned int errors;
 	unsigned int lists;	/* last frames of one */
 	unsigned int done;
@@ -332,6 +335,8 @@ collect(struct core *c, struct answers *a)
 			    0);
 			a->results++;
 			a->values += r.error == 0;
+			if (r.error == 0 && r.meta.freshness == MSG_FRESH)
+				a->version = r.meta.version;
 		} else if (frame.type == FRAME_ERROR) {
 			a->errors++;
 		} else if (frame.type == FRAME_ROWS) {
@@ -850,6 +855,125 @@ operations(struct core *c)
 	return failed == 0 && a.errors == 2 && a.done == 2;
 }
 
+/* --- writes --- */
+
+struct write {
+	unsigned int answers;
+	struct relay *relay;
+};
+
+static void
+write_ended(void *arg, struct relay_result *r)
+{
+	struct write *w = arg;
+
+	w->answers++;
+	w->relay = NULL;
+	object_unref(r->reply.body);
+}
+
+/* As far as there is memory: begun, and not yet sent. */
+static bool
+write_begin(struct core *c, struct write *w, const char *method,
+    const char *target, const char *id, unsigned int drops)
+{
+	static struct endpoint e;
+	const struct relay_request rq = {
+		.send = {
+			.method = method, .target = unit_view(target),
+			.has_body = true,
+			.body = unit_view("{\"items\":[{\"name\":\"web\"}]}"),
+		},
+		.endpoint = &e, .id = unit_view(id),
+		.deadline_ms = 30 * SECOND,
+	};
+
+	e = (struct endpoint){ .method = method, .pattern = target,
+	    .scope = "secrets:write", .drops = drops };
+	*w = (struct write){ .answers = 0 };
+	return relay_start(c->fetch, &rq, &fake_now, write_ended, w,
+	    &w->relay) == 0;
+}
+
+/* What the service has, or no answer, but what it had as stale at most. */
+static void
+check_not_old(struct core *c, struct answers *a)
+{
+	static const char *const refs[] = { SECRET("db/prod") };
+	struct answers now = { 0 };
+
+	send_refs(c, FRAME_GET, 9, refs, 1);
+	pass(c, 61 * SECOND);
+	if (collect(c, &now))
+		assert_int_equal(now.results + now.errors, 1);
+	if (now.version != 0)
+		assert_int_equal(now.version, c->fu.things[0].version);
+	a->values += now.values;
+}
+
+/* The service has got it, and does it. */
+static void
+carry_out(struct core *c, const char *target)
+{
+	fake_time_run();
+	if (fake_upstream_relay(&c->fu, target) != NULL)
+		c->fu.things[0].version++;
+}
+
+/* Written, imported, lost, and left by its caller. */
+static bool
+writes(struct core *c)
+{
+	static const char *const refs[] = { SECRET("db/prod"), SECRET("web") };
+	struct answers a = { 0 };
+	struct write w;
+	struct upstream_call *call;
+
+	if (!core_build(c))
+		return false;
+	send_refs(c, FRAME_GET, 1, refs, 2);
+	pass(c, 61 * SECOND);
+	(void)collect(c, &a);
+	if (write_begin(c, &w, "PUT", "/secrets/sec_1/value", "sec_1",
+	    ENDPOINT_DROPS_SECRET | ENDPOINT_DROPS_SECRET_LIST)) {
+		carry_out(c, "/secrets/sec_1/value");
+		pass(c, 61 * SECOND);
+		assert_int_equal(w.answers, 1);
+	}
+	check_not_old(c, &a);
+	if (write_begin(c, &w, "POST", "/secrets/import", "",
+	    ENDPOINT_DROPS_SECRET_LIST | ENDPOINT_DROPS_NAMED)) {
+		pass(c, 61 * SECOND);
+		assert_int_equal(w.answers, 1);
+	}
+	if (write_begin(c, &w, "DELETE", "/secrets/sec_2", "sec_2",
+	    ENDPOINT_DROPS_SECRET | ENDPOINT_DROPS_VERSIONS |
+	    ENDPOINT_DROPS_SECRET_LIST)) {
+		fake_time_run();
+		call = fake_upstream_relay(&c->fu, "/secrets/sec_2");
+		if (call != NULL)
+			fake_upstream_lose(&c->fu, call, false);
+		pass(c, 61 * SECOND);
+		assert_int_equal(w.answers, 1);
+	}
+	/* its caller leaves, and it goes on if it can */
+	if (write_begin(c, &w, "PUT", "/secrets/sec_1/value", "sec_1",
+	    ENDPOINT_DROPS_SECRET)) {
+		carry_out(c, "/secrets/sec_1/value");
+		if (w.relay != NULL)
+			relay_cancel(w.relay);
+		pass(c, 61 * SECOND);
+	}
+	check_not_old(c, &a);
+	/* refused for the key: a check */
+	c->fu.relay_status = 401;
+	if (write_begin(c, &w, "POST", "/roles", "", 0)) {
+		pass(c, 61 * SECOND);
+		assert_int_equal(w.answers, 1);
+	}
+	return failed == 0 && a.values >= 3;
+}
+
 /* --- rounds --- */
 
 static void
@@ -931,6 +1055,14 @@ test_operations_without_memory(void **state)
 }
 
 static void
+test_writes_without_memory(void **state)
+{
+	(void)state;
+	run(writes, false);
+	run(writes, true);
+}
+
+static void
 test_preload_without_memory(void **state)
 {
 	(void)state;
@@ -958,6 +1090,7 @@ main(void)
 		cmocka_unit_test(test_backlogs_without_memory),
 		cmocka_unit_test(test_asks_without_memory),
 		cmocka_unit_test(test_operations_without_memory),
+		cmocka_unit_test(test_writes_without_memory),
 		cmocka_unit_test(test_preload_without_memory),
 		cmocka_unit_test(test_memory_that_stays_away),
 	};

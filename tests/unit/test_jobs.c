@@ -794,6 +794,60 @@ test_what_hangs_leaves_room_for_the_next_caller(void **state)
 	assert_int_equal(f->ended, 9);
 }
 
+/* What is handed on and hangs, of whoever, holds back no refresh. */
+static void
+test_what_is_due_goes_on_while_what_is_handed_on_hangs(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	jobs_set_max_in_flight(f->js, 16);
+	for (i = 0; i < 14; i++)
+		(void)begin_as(f, i, JOB_RELAYED);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 12);
+	/* two of the four that are left: the others are for who asks next */
+	for (i = 14; i < 18; i++)
+		(void)begin_as(f, i, i % 2 ? JOB_REFRESH : JOB_EXPIRY);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 14);
+	answer(f, 14, 200);
+	answer(f, 16, 200);
+	fake_time_run();
+	answer(f, 15, 200);
+	answer(f, 17, 200);
+	assert_int_equal(f->ended, 4);
+	(void)begin_as(f, 18, JOB_FIRST);
+	fake_time_run();
+	answer(f, 18, 200);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->ended, 19);
+}
+
+static void
+test_who_has_several_handed_on_leaves_room_for_others(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	jobs_set_max_in_flight(f->js, 16);
+	for (i = 0; i < 4; i++)
+		(void)begin_as(f, i, JOB_RELAYED);
+	for (; i < 16; i++)
+		(void)begin_as(f, i, JOB_SEVERAL);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 8);
+	(void)begin_as(f, 16, JOB_RELAYED);
+	(void)begin_as(f, 17, JOB_PATIENT);
+	fake_time_run();
+	assert_int_equal(fake_upstream_waiting(&f->fu), 10);
+	answer(f, 16, 200);
+	answer(f, 17, 200);
+	assert_int_equal(f->ended, 2);
+	fake_upstream_serve(&f->fu);
+	assert_int_equal(f->ended, 18);
+}
+
 /* --- a probe that hangs --- */
 
 static void
@@ -1511,6 +1565,8 @@ main(void)
 		test(test_nothing_is_sent_from_within_start),
 		test(test_no_more_than_max_in_flight_are_under_way),
 		test(test_set_max_in_flight),
+		test(test_what_is_due_goes_on_while_what_is_handed_on_hangs),
+		test(test_who_has_several_handed_on_leaves_room_for_others),
 		test(test_what_callers_wait_for_goes_first_in_order_of_coming),
 		test(test_one_that_nobody_waits_for_any_more_steps_back),
 		test(test_who_waits_for_little_goes_before_who_waits_for_much),

@@ -646,6 +646,31 @@ test_forgotten_with_several_under_way(void **state)
 	    17);
 }
 
+/* The same page for ever, of a service that promises a thousand. */
+static void
+test_promise_without_news_is_not_followed(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int n;
+
+	f->fu.page_size = 2;
+	f->fu.total = 1000000;
+	renew(f, REF_SECRET, true);
+	for (n = 0; n < 20 && f->told[REF_SECRET] == 0; n++) {
+		struct upstream_call *call;
+
+		fake_time_run();
+		TAILQ_FOREACH(call, &f->fu.calls, link)
+			call->req.page = 1;
+		fake_upstream_answer_table(&f->fu,
+		    fake_upstream_first(&f->fu));
+	}
+	assert_int_equal(f->told[REF_SECRET], 1);
+	assert_int_equal(f->fu.lists, 5);
+	assert_int_equal(listing_count(names_listing(f->names, REF_SECRET)),
+	    2);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -675,6 +700,7 @@ main(void)
 		test(test_who_waits_gets_several_pages_at_once),
 		test(test_what_nobody_waits_for_takes_one_at_a_time),
 		test(test_total_that_is_wrong_does_no_harm),
+		test(test_promise_without_news_is_not_followed),
 		test(test_failing_page_ends_the_others),
 		test(test_forgotten_with_several_under_way),
 	};

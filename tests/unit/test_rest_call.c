@@ -185,6 +185,8 @@ check_rows(struct fixture *f, const struct may *rows, size_t count)
 /* {"k":"key_1"} and {"k":"key_2"} */
 #define PAYLOAD_1 "eyJrIjoia2V5XzEifQ=="
 #define PAYLOAD_2 "eyJrIjoia2V5XzIifQ=="
+/* {"k":"key_1","K":"key_2"} */
+#define PAYLOAD_1_2 "eyJrIjoia2V5XzEiLCJLIjoia2V5XzIifQ=="
 
 static void
 test_crypto_by_key(void **state)
@@ -222,6 +224,8 @@ test_crypto_by_key(void **state)
 		    "\"}", false },
 		{ "POST", "/decrypt", "{\"encryptedPayload\":\"" PAYLOAD_2
 		    "\",\"keyId\":\"key_1\"}", false },
+		{ "POST", "/decrypt", "{\"encryptedPayload\":\"" PAYLOAD_1_2
+		    "\"}", false },
 		{ "POST", "/decrypt", "{\"encryptedPayload\":\"opaque!\"}",
 		    false },
 		{ "POST", "/decrypt", "{\"ciphertext\":\"x\","

@@ -578,7 +578,8 @@ fetch_setup(void **state)
 			.max_stale_ms = 300000, .negative_ttl_ms = 10000,
 			.idle_evict_ms = 300000, .reread_interval_ms = 300000,
 		},
-		.max_in_flight = 100,
+		/* all of them at once, with room for reads */
+		.max_in_flight = 2 * ENDPOINTS_MAX,
 	};
 	const struct fetch_hooks hooks = {
 		.reload_key = no_key, .state_changed = nothing,
