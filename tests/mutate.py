@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Is each promise of the cache really tested? Break the code behind it, one
-line at a time, in a copy of the sources, and see its test fail.
+"""Is each promise really tested? Break the code behind it, one line at a time,
+in a copy of the sources, and see its test fail.
 
     mutate.py [-l] [-k PATTERN] [-j N] BUILDDIR
 
 Takes the sources beside it and the options of BUILDDIR's configure. A mutation
 whose text is not in the file exactly once is stale: adapt it. Exit status 0:
-each was caught. -l lists them, -k takes those whose row, file and test match, -j is
-make's. It takes a while: `make check-mutations`.
+each was caught. -l lists them, -k takes those whose row, file and test match,
+-j is make's. It takes a while: `make check-mutations`.
+
+A test is a file of tests/integration and a name as run.py takes it, or a
+program of tests/unit and one of its functions.
 """
 
 import argparse
@@ -20,9 +23,12 @@ import sys
 import tempfile
 import time
 
+from mutate_service import SERVICE
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(HERE)
 ROWS = "test_cache_rows.py"
+UNIT_TIMEOUT_S = 300
 
 # (row, file, old, new, test file, test)
 MUTATIONS = (
@@ -328,6 +334,27 @@ def mutated(path, old, new):
     return text, text.replace(old, new)
 
 
+def attempt_integration(source, build, test_file, test):
+    p = run([sys.executable, "-B",
+             os.path.join(source, "tests/integration", test_file), test],
+            env={**os.environ, "QAPI_BUILD": build}, check=False)
+    if p.returncode == 1 and re.search(r"^FAILED \(", p.stdout, re.M):
+        # not because the test itself is wrong, and not skipped
+        if re.search(r"^(AttributeError|NameError):", p.stdout, re.M):
+            return "broken test\n" + p.stdout[-2000:]
+        return "caught"
+    return f"NOT CAUGHT (status {p.returncode})"
+
+
+def attempt_unit(_, build, program, test):
+    p = run([os.path.join(build, "tests", program)], check=False,
+            cwd=os.path.join(build, "tests/unit"), timeout=UNIT_TIMEOUT_S)
+    # ERROR: its tear_down() failed too
+    if re.search(rf"^\[  (FAILED|ERROR ) +\] {test}$", p.stdout, re.M):
+        return "caught"
+    return f"NOT CAUGHT (status {p.returncode})"
+
+
 def attempt(mutation, source, build, jobs):
     """caught, or what else."""
     _, name, old, new, test_file, test = mutation
@@ -336,22 +363,20 @@ def attempt(mutation, source, build, jobs):
     try:
         with open(path, "w", encoding="utf-8") as f:
             f.write(after)
-        for part in ("agent", "tests/integration"):
-            p = run(["make", "-s", jobs, "-C", part], cwd=build, check=False)
+        in_unit = test_file.startswith("unit/")
+        last = (["tests/unit", test_file[len("unit/"):]] if in_unit
+                else ["tests/integration"])
+        for part in (["proto"], ["client"], ["agent"], last):
+            p = run(["make", "-s", jobs, "-C", *part], cwd=build, check=False)
             if p.returncode != 0:
                 return "does not compile\n" + p.stdout[-2000:]
-        p = run([sys.executable, "-B",
-                 os.path.join(source, "tests/integration", test_file), test],
-                env={**os.environ, "QAPI_BUILD": build}, check=False)
+        return (attempt_unit if in_unit else attempt_integration)(
+            source, build, test_file, test)
+    except subprocess.TimeoutExpired:
+        return "NOT CAUGHT (it hangs)"
     finally:
         with open(path, "w", encoding="utf-8") as f:
             f.write(before)
-    if p.returncode == 1 and re.search(r"^FAILED \(", p.stdout, re.M):
-        # not because the test itself is wrong, and not skipped
-        if re.search(r"^(AttributeError|NameError):", p.stdout, re.M):
-            return "broken test\n" + p.stdout[-2000:]
-        return "caught"
-    return f"NOT CAUGHT (status {p.returncode})"
 
 
 def main():
@@ -361,7 +386,7 @@ def main():
     parser.add_argument("-j", default="2")
     parser.add_argument("builddir", nargs="?")
     args = parser.parse_args()
-    chosen = [m for m in MUTATIONS
+    chosen = [m for m in MUTATIONS + SERVICE
               if re.search(args.k, " ".join((m[0], m[1], m[4], m[5])))]
     if args.l:
         for m in chosen:
