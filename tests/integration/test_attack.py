@@ -513,7 +513,7 @@ class Once(Service):
             conn.sendall(answer(body=b'{"limit":1,"remaining":1,"reset":1,'
                                 b'"period":"1m"}'))
             return True
-        self.begin(all_of)
+        self.begin(all_of, {"upstream": {"request-timeout": "1m"}})
         for path in paths:
             if warm:    # a kept connection, which could be used again
                 rawhttp.ask(self.http, "GET", "/api/v1/roles")
