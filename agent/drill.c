@@ -338,10 +338,20 @@ drill_end(struct drill *d, const char *why)
 	d->rq->session->wake(d->rq->session->arg);
 }
 
+/* libevent counts from when the loop woke up: that may be too soon by a bit. */
 static void
 drill_timer_cb(void *arg)
 {
-	drill_end(arg, "its time is over");
+	struct drill *d = arg;
+	uint64_t left_ms;
+	struct now now;
+
+	clock_read(&now);
+	left_ms = drill_left_ms(d, &now);
+	if (left_ms > 0)
+		timer_set(d->timer, left_ms);
+	else
+		drill_end(d, "its time is over");
 }
 
 void

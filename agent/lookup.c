@@ -199,8 +199,9 @@ lookup_may_not_list(const struct lookup *lk, const struct lookup_in *in,
 static enum lookup_step
 lookup_not_found(const struct lookup *lk, struct fetch_result *result)
 {
-	lookup_fail(result, ERR_NOT_FOUND, "no %s has this name or id",
-	    lookup_noun(lk));
+	lookup_fail(result, ERR_NOT_FOUND, lk->version != 0
+	    ? "no %s of this name or id has this version"
+	    : "no %s has this name or id", lookup_noun(lk));
 	return LOOKUP_DONE;
 }
 

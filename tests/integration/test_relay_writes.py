@@ -90,7 +90,7 @@ class Secrets(Writes):
         first = self.SEED["secrets"][0]["value"]
         made = [f"qapi://secrets/db/a?version={n}" for n in (2, 3)]
         for r in made:
-            self.assert_error("not-found", 3, "get", r)
+            self.fails(3, "get", r, saying="this version")
         v = self.new()
         self.put(v)
         self.check(v, made[0])
