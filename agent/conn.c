@@ -395,7 +395,8 @@ conn_patience_ms(const struct conn *c)
 	case CONN_PARTIAL:
 		return CONN_PARTIAL_MS;
 	case CONN_QUIET:
-		return c->kind->quiet_ms;
+		return c->kind->quiet_ms != NULL
+		    ? c->kind->quiet_ms(c->talk) : 0;
 	case CONN_STALLED:
 		return c->kind->stall_ms;
 	case CONN_LINGERING:
@@ -797,7 +798,7 @@ conn_door_accept(void *arg, int fd)
 		conn_close(c);
 		return;
 	}
-	if (c->kind->quiet_ms > 0) {
+	if (c->kind->quiet_ms != NULL) {
 		clock_read(&now);
 		conn_set_phase(c, CONN_QUIET, &now);
 	}

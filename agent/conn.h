@@ -56,7 +56,8 @@ struct conn_kind {
 	void (*turn_away)(struct session *s, struct out *out);
 	size_t ahead_bytes;	/* to be read although there is no room: so it
 				 * is seen that a peer has left */
-	uint64_t quiet_ms;	/* without a message; 0: for ever */
+	/* How long it may be without a message, by now; NULL: for ever. */
+	uint64_t (*quiet_ms)(const void *talk);
 	uint64_t stall_ms;	/* without reading; 0: for ever */
 	bool lingers;		/* a peer may still send when it is over */
 };

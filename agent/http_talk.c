@@ -39,6 +39,7 @@ struct talk {
 	enum http_state state;
 	struct http_manner manner; /* of the request in hand */
 	struct http_body framing;
+	bool is_known;		/* has shown the token, or needed none */
 	size_t progress;	/* body bytes since the last whole step */
 	struct secbuf head;	/* its text, while the body comes */
 	struct secbuf body;
@@ -211,7 +212,9 @@ talk_ask(struct talk *t, const struct http_head *h, const struct now *now,
 		.body = { t->body.mem, t->body.len },
 		.has_body = t->body.len > 0,
 		.allow_csprng = h->allow_csprng,
-		.deadline_ms = no_limit(h->wait_ms),
+		/* HTTP's clients have a time limit, and do not tell it */
+		.deadline_ms = h->wait_ms != UINT64_MAX ? h->wait_ms
+		    : t->session->env->settings->request_timeout_ms,
 		.max_age_ms = no_limit(h->max_age_ms),
 		.max_stale_ms = no_limit(h->max_stale_ms),
 		.only_if_cached = h->only_if_cached,
@@ -286,6 +289,7 @@ talk_is_let_in(struct talk *t, const struct http_head *h,
 		    "what is in its http-token-file as X-Api-Key.");
 		return false;
 	}
+	t->is_known = true;
 	return true;
 }
 
@@ -501,6 +505,19 @@ talk_bytes(const void *talk)
 	return bytes;
 }
 
+/*
+ * Everybody who comes over loopback is one caller: who has shown no token so
+ * far may not keep the places of those who have.
+ */
+static uint64_t
+talk_quiet_ms(const void *talk)
+{
+	const struct talk *t = talk;
+
+	return t->env->with_token && !t->is_known ? HTTP_STRANGER_MS
+	    : HTTP_QUIET_MS;
+}
+
 static void
 talk_turn_away(struct session *s, struct out *out)
 {
@@ -528,7 +545,7 @@ const struct conn_kind http_talk = {
 	.bytes = talk_bytes,
 	.turn_away = talk_turn_away,
 	.ahead_bytes = HTTP_AHEAD_BYTES,
-	.quiet_ms = HTTP_QUIET_MS,
+	.quiet_ms = talk_quiet_ms,
 	.stall_ms = HTTP_STALL_MS,
 	.lingers = true,
 };

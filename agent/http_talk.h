@@ -29,6 +29,7 @@ struct http_env {
 /* Half a request: as of a frame.  A body goes on as long as this arrives. */
 #define HTTP_PROGRESS_BYTES (64u * 1024)
 #define HTTP_QUIET_MS 120000
+#define HTTP_STRANGER_MS 10000 /* where a token is asked for: without one */
 #define HTTP_STALL_MS 60000
 
 extern const struct conn_kind http_talk;

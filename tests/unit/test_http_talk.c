@@ -175,6 +175,7 @@ set_up(void **state)
 	f->base = event_base_new();
 	assert_non_null(f->base);
 	f->settings.max_response = BODY_MAX;
+	f->settings.request_timeout_ms = 30000;
 	f->env = (struct session_env){
 		.base = f->base, .settings = &f->settings,
 		.policy_generation = 1, .metrics = &f->metrics,
@@ -392,7 +393,8 @@ test_request_is_answered(void **state)
 	check_alive(f, c);
 	assert_string_equal(rest.method, "GET");
 	assert_false(rest.has_body || rest.rq.fresh);
-	assert_true(rest.rq.deadline_ms == MSG_NO_LIMIT);
+	assert_int_equal(rest.rq.deadline_ms,
+	    f->settings.request_timeout_ms);
 }
 
 static void
@@ -831,6 +833,31 @@ test_quiet_ones_are_closed(void **state)
 }
 
 static void
+test_who_shows_no_token_is_closed_sooner(void **state)
+{
+	struct fixture *f = *state;
+	struct client *stranger, *wrong, *known;
+
+	on_loopback(f);
+	stranger = dial(f, 0);
+	wrong = dial(f, 1);
+	known = dial(f, 2);
+	put_text(f, wrong, "GET / HTTP/1.1\r\n" HOST
+	    "X-Api-Key: x\r\n\r\n");
+	expect(wrong, 401, NULL);
+	put_text(f, known, "GET / HTTP/1.1\r\n" HOST "X-Api-Key: " TOKEN
+	    "\r\n\r\n");
+	expect(known, 200, NULL);
+	pass(f, HTTP_STRANGER_MS + 5000);
+	receive(stranger);
+	receive(wrong);
+	receive(known);
+	assert_true(stranger->closed);
+	assert_true(wrong->closed);
+	assert_false(known->closed);
+}
+
+static void
 test_who_does_not_read_is_closed(void **state)
 {
 	struct fixture *f = *state;
@@ -996,6 +1023,7 @@ main(void)
 		CASE(test_half_a_request_has_its_time),
 		CASE(test_body_that_goes_on_has_more_time),
 		CASE(test_quiet_ones_are_closed),
+		CASE(test_who_shows_no_token_is_closed_sooner),
 		CASE(test_who_does_not_read_is_closed),
 		CASE(test_memory_of_a_user),
 		CASE(test_who_leaves_cancels),
