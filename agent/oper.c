@@ -322,24 +322,24 @@ oper_takes_as_id(struct oper *op)
 
 static void oper_list(struct oper *op, const struct now *now);
 
-/* What a listing of the keys says about the text. */
+/* What a listing of the keys, and what was written since, say of the text. */
 static void
-oper_look(struct oper *op, const struct listing *l, const struct now *now)
+oper_look(struct oper *op, const struct now *now)
 {
-	const struct upstream_row *row, *other = NULL;
 	const struct view none = { NULL, 0 };
 	char message[OPER_MESSAGE_MAX];
+	struct view id, name;
+	int r;
 
-	row = listing_by_id(l, op->key);
-	if (row == NULL && listing_by_name(l, op->key, &row, &other) ==
-	    ERR_AMBIGUOUS) {
+	r = fetch_known(op->s->env->fetch, REF_KEY, op->key, &id, &name);
+	if (r == ERR_AMBIGUOUS) {
+		/* name is the other's id then */
 		(void)snprintf(message, sizeof(message),
-		    "two keys have this name, %s and %s", row->id, other->id);
+		    "two keys have this name, %.*s and %.*s", (int)id.len,
+		    (const char *)id.p, (int)name.len, (const char *)name.p);
 		oper_fail_key(op, ERR_AMBIGUOUS, message);
-	} else if (row != NULL) {
-		oper_allow(op, (struct view){ (const uint8_t *)row->name,
-		    strlen(row->name) }, (struct view){
-		    (const uint8_t *)row->id, strlen(row->id) }, now);
+	} else if (r == 0) {
+		oper_allow(op, name, id, now);
 	} else if (!op->relisted) {
 		op->relisted = true;
 		oper_list(op, now);
@@ -369,7 +369,7 @@ oper_fetched(struct oper *op, struct fetch_result *result)
 		return;
 	}
 	if (result->error == 0)
-		oper_look(op, result->listing, &now);
+		oper_look(op, &now);
 	else if (oper_takes_as_id(op))
 		/* a key that may encrypt need not be one that may list */
 		oper_allow(op, (struct view){ NULL, 0 }, op->key, &now);
