@@ -349,6 +349,8 @@ is_away(const struct relay_result *result)
 {
 	return result->error == ERR_UPSTREAM_UNAVAILABLE ||
 	    result->error == ERR_TIMEOUT ||
+	    /* during unauthorized-grace; then there is no listing any more */
+	    result->error == ERR_UNAUTHORIZED ||
 	    (result->error == 0 && (result->status == 429 ||
 	    result->status >= 500));
 }

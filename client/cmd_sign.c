@@ -19,7 +19,7 @@
 #define SIGNATURE_FILE_MAX (MSG_SIGNATURE_MAX * 2)
 
 static const char too_large[] =
-    "too large to be signed in one piece: at most 1 MiB, sign a digest of it";
+    "too large for one piece: at most 1 MiB, sign a digest of it";
 
 struct signing {
 	struct cli *cli;
