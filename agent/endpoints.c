@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "text.h"
 
 #define TARGET_MAX 4096
 #define SEGMENT_MAX 64		/* of a pattern's literals, decoded */
@@ -204,18 +205,6 @@ const size_t endpoints_count = sizeof(endpoints) / sizeof(endpoints[0]);
 
 /* --- bytes of a target --- */
 
-static int
-hex(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* RFC 3986, 3.3, without "%"; not NUL, which strchr would find. */
 static bool
 is_pchar(uint8_t c)
@@ -233,8 +222,8 @@ is_clean(struct view text, const char *more)
 
 	for (i = 0; i < text.len; i++) {
 		if (text.p[i] == '%') {
-			if (text.len - i < 3 || hex(text.p[i + 1]) < 0 ||
-			    hex(text.p[i + 2]) < 0)
+			if (text.len - i < 3 || text_hex_value(text.p[i + 1]) < 0 ||
+			    text_hex_value(text.p[i + 2]) < 0)
 				return false;
 			i += 2;
 		} else if (!is_pchar(text.p[i]) &&
@@ -255,8 +244,8 @@ endpoints_decode(struct view text, uint8_t *ret, size_t size, size_t *ret_len)
 		if (len == size)
 			return ERR_TOO_LARGE;
 		if (text.p[i] == '%' && text.len - i >= 3) {
-			ret[len++] = (uint8_t)(hex(text.p[i + 1]) << 4 |
-			    hex(text.p[i + 2]));
+			ret[len++] = (uint8_t)(text_hex_value(text.p[i + 1]) << 4 |
+			    text_hex_value(text.p[i + 2]));
 			i += 2;
 		} else {
 			ret[len++] = text.p[i];
@@ -298,8 +287,8 @@ has_dots(struct view text)
 	for (i = 0; i <= text.len; i++) {
 		c = i == text.len ? '/' : text.p[i];
 		if (c == '%') {
-			c = (uint8_t)(hex(text.p[i + 1]) << 4 |
-			    hex(text.p[i + 2]));
+			c = (uint8_t)(text_hex_value(text.p[i + 1]) << 4 |
+			    text_hex_value(text.p[i + 2]));
 			i += 2;
 		}
 		if (c == '/' || c == '\\') {
@@ -458,8 +447,8 @@ put_param(struct view text, char *ret, size_t size, size_t *len)
 	for (i = 0; i < text.len; i++) {
 		c = text.p[i];
 		if (c == '%') {
-			c = (uint8_t)(hex(text.p[i + 1]) << 4 |
-			    hex(text.p[i + 2]));
+			c = (uint8_t)(text_hex_value(text.p[i + 1]) << 4 |
+			    text_hex_value(text.p[i + 2]));
 			i += 2;
 		}
 		if (size - *len < 4)

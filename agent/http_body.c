@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "err.h"
+#include "text.h"
 #include "http_head.h"
 
 #define HTTP_CHUNK_DIGITS 8
@@ -19,18 +20,6 @@ http_body_init(struct http_body *b, const struct http_head *head)
 }
 
 static int
-hex_digit(uint8_t byte)
-{
-	if (byte >= '0' && byte <= '9')
-		return byte - '0';
-	if (byte >= 'a' && byte <= 'f')
-		return byte - 'a' + 10;
-	if (byte >= 'A' && byte <= 'F')
-		return byte - 'A' + 10;
-	return -1;
-}
-
-static int
 bad(const char **ret_why, const char *why)
 {
 	*ret_why = why;
@@ -40,7 +29,7 @@ bad(const char **ret_why, const char *why)
 static int
 take_size(struct http_body *b, uint8_t byte, const char **ret_why)
 {
-	int digit = hex_digit(byte);
+	int digit = text_hex_value(byte);
 
 	if (digit >= 0 && b->digits < HTTP_CHUNK_DIGITS) {
 		b->left = b->left << 4 | (uint64_t)digit;

@@ -7,20 +7,9 @@
 #include <string.h>
 
 #include "err.h"
+#include "text.h"
 
 static const char base[] = "/api/v1";
-
-static int
-hex(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
 
 /* The character at *in, decoded; -1 for one that has no business there. */
 static int
@@ -31,8 +20,8 @@ next_char(const uint8_t *p, size_t len, size_t *in)
 	int c = p[(*in)++];
 
 	if (c == '%') {
-		if (len - *in < 2 || (high = hex(p[*in])) < 0 ||
-		    (low = hex(p[*in + 1])) < 0)
+		if (len - *in < 2 || (high = text_hex_value(p[*in])) < 0 ||
+		    (low = text_hex_value(p[*in + 1])) < 0)
 			return -1;
 		*in += 2;
 		c = high * 16 + low;
@@ -124,8 +113,8 @@ policy_path_pattern(const char *pattern, char *ret, size_t size)
 static bool
 is_encoded(const char *p)
 {
-	int high = hex((uint8_t)p[1]);
-	int low = high < 0 ? -1 : hex((uint8_t)p[2]);
+	int high = text_hex_value((uint8_t)p[1]);
+	int low = high < 0 ? -1 : text_hex_value((uint8_t)p[2]);
 	int c = high * 16 + low;
 
 	if (low < 0 || (p[1] >= 'a' && p[1] <= 'f') ||

@@ -50,18 +50,6 @@ static const char *const format_names[] = {
 
 #define NFORMATS (sizeof(format_names) / sizeof(format_names[0]))
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /*
  * Take percent-encoding off text that holds some.  NULL, or what is wrong
  * with it; why_long if it does not fit.
@@ -84,8 +72,8 @@ decode(const char *src, size_t len, char *store, size_t max,
 		}
 		if (len - i < 3)
 			return why_percent;
-		high = hex_value(src[i + 1]);
-		low = hex_value(src[i + 2]);
+		high = text_hex_value(src[i + 1]);
+		low = text_hex_value(src[i + 2]);
 		if (high < 0 || low < 0)
 			return why_percent;
 		store[out++] = (char)(high << 4 | low);

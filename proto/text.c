@@ -262,3 +262,15 @@ text_printable(const void *p, size_t len, char *ret, size_t size)
 	ret[out] = '\0';
 	return ret;
 }
+
+int
+text_hex_value(int c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}

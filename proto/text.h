@@ -30,6 +30,9 @@ size_t text_cut(const void *p, size_t len, size_t max);
 const char *text_nearest(const char *typed, const char *const *names,
     size_t count);
 
+/* What a hexadecimal digit stands for, in either case; -1 for another byte. */
+int text_hex_value(int c);
+
 /*
  * Copy to a line of a log or an error: bytes below 0x20, 0x7f, C1 controls and
  * what is not UTF-8 become \xNN, so nobody forges a line or drives a terminal.
