@@ -489,9 +489,9 @@ endpoints_plain(const struct endpoint_match *m, char *ret, size_t size)
 }
 
 bool
-endpoints_repeatable(const char *method, const struct endpoint_match *m)
+endpoints_repeatable(const char *method, const struct endpoint *e)
 {
-	if (m->endpoint != NULL)
-		return m->endpoint->repeatable;
+	if (e != NULL)
+		return e->repeatable;
 	return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
 }

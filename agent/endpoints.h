@@ -81,7 +81,7 @@ int endpoints_match(const char *method, struct view target,
  * May it be sent again after a lost answer?  Of what is no endpoint that is
  * known: GET and HEAD.
  */
-bool endpoints_repeatable(const char *method, const struct endpoint_match *m);
+bool endpoints_repeatable(const char *method, const struct endpoint *e);
 
 /*
  * The path as rules are compared with it, NUL-terminated: literals as in the

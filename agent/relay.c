@@ -338,10 +338,9 @@ relay_set_way(struct relay *r)
 {
 	const struct endpoint *e = r->endpoint;
 
-	if (e == NULL ? !relay_is_read(r) : !e->repeatable)
-		r->send.once = true;
-	if (e != NULL && e->scope == NULL)
-		r->send.without_key = true; /* who needs none gets none */
+	r->send.once = !endpoints_repeatable(r->send.method, e);
+	/* who needs no key gets none */
+	r->send.without_key = e != NULL && e->scope == NULL;
 	r->send.own_limit = relay_has_own_limit(e);
 }
 

@@ -329,10 +329,6 @@ fill_relay(struct rest *r, const struct now *now,
 			.target = { m->path.p, (size_t)(rq->target.p +
 			    rq->target.len - m->path.p) },
 			.from_root = m->from_root,
-			.without_key = m->endpoint != NULL &&
-			    m->endpoint->scope == NULL && !m->from_root &&
-			    !m->endpoint->repeatable,
-			.once = !endpoints_repeatable(rq->method, m),
 			.has_body = rq->has_body,
 			.allow_csprng = rq->allow_csprng,
 			.body = rq->body,

@@ -158,7 +158,7 @@ test_head_is_looked_up_as_get(void **state)
 	(void)state;
 	assert_int_equal(endpoints_match("HEAD", view("/secrets/x"), &m), 0);
 	assert_int_equal(m.endpoint->way, ENDPOINT_CACHED_SECRET);
-	assert_true(endpoints_repeatable("HEAD", &m));
+	assert_true(endpoints_repeatable("HEAD", m.endpoint));
 }
 
 static void
@@ -171,10 +171,10 @@ test_unknown_ones(void **state)
 	assert_null(m.endpoint);
 	assert_int_equal(m.nparams, 0);
 	assert_view(m.path, "/new/thing");
-	assert_true(endpoints_repeatable("GET", &m));
-	assert_true(endpoints_repeatable("HEAD", &m));
-	assert_false(endpoints_repeatable("POST", &m));
-	assert_false(endpoints_repeatable("DELETE", &m));
+	assert_true(endpoints_repeatable("GET", m.endpoint));
+	assert_true(endpoints_repeatable("HEAD", m.endpoint));
+	assert_false(endpoints_repeatable("POST", m.endpoint));
+	assert_false(endpoints_repeatable("DELETE", m.endpoint));
 	/* a method that the path does not have */
 	assert_int_equal(endpoints_match("PUT", view("/secrets/x"), &m), 0);
 	assert_null(m.endpoint);
@@ -377,14 +377,14 @@ test_what_may_not_be_sent_twice(void **state)
 	for (i = 0; i < UNIT_COUNT(once); i++) {
 		assert_int_equal(endpoints_match(once[i][0],
 		    view(once[i][1]), &m), 0);
-		if (m.endpoint == NULL || endpoints_repeatable(once[i][0], &m))
+		if (m.endpoint == NULL || endpoints_repeatable(once[i][0], m.endpoint))
 			fail_msg("%s %s", once[i][0], once[i][1]);
 	}
 	for (i = 0; i < UNIT_COUNT(again); i++) {
 		assert_int_equal(endpoints_match(again[i][0],
 		    view(again[i][1]), &m), 0);
 		if (m.endpoint == NULL ||
-		    !endpoints_repeatable(again[i][0], &m))
+		    !endpoints_repeatable(again[i][0], m.endpoint))
 			fail_msg("%s %s", again[i][0], again[i][1]);
 	}
 }
